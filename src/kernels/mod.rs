@@ -1,0 +1,95 @@
+//! The inner loops. A kernel computes a rectangle of output pixels for a run of output channels; borders, blocking and
+//! threads are the driver's business (`ops`).
+//!
+//! One kernel is one instruction set and one name. [`int8_kernels`] and [`f32_kernels`] are the registries, best first,
+//! reference last: default choice, forced choice and the tests' enumeration all read them.
+mod block;
+mod registry;
+
+pub use block::{F32Block, Int8Block, Int8Output, Pixels, Requantize, Residual, Taps};
+pub use registry::{f32_kernels, int8_kernels};
+
+use crate::isa::Isa;
+
+/// What form of source pixels a kernel reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceForm {
+    /// u8 pixels where they lie, valid taps only.
+    Direct,
+    /// A gathered panel: one contiguous run of all `k` a pixel, in the kernel's own element form
+    /// (see [`Int8Kernel::widen`]), padded taps filled with the zero point.
+    Gathered {
+        /// Bytes that one source byte takes in the panel.
+        bytes_per_value: usize,
+        /// The panel's row is padded with zeros to a multiple of this many values.
+        k_multiple: usize,
+    },
+}
+
+/// An int8 convolution kernel: u8 activations, s8 weights, exact i32 accumulation, the epilogue of NUMERICS section 5.
+///
+/// # Safety
+/// Implementors promise that `run` touches only the memory that the block describes, and computes
+/// `acc = comp + sum a * w` exactly and the epilogue bit for bit as `quantize::requantize` does.
+pub unsafe trait Int8Kernel: Send + Sync {
+    /// Name in reports, such as `u8s8s32-14x32-avx512_vnni`.
+    fn name(&self) -> &'static str;
+
+    /// The instruction-set level whose cap admits this kernel.
+    fn isa(&self) -> Isa;
+
+    /// The source form for a convolution whose pixels are `contiguous_taps == 1` (a 1x1 kernel, GEMM) or more, with
+    /// `k_per_tap` values a tap.
+    fn source_form(&self, taps: usize, k_per_tap: usize) -> SourceForm;
+
+    /// Output pixels that one tile holds; the driver prefers multiples.
+    fn tile_pixels(&self) -> usize;
+
+    /// Scratch bytes that `run` needs for blocks with that many `k` (taps times padded ic) in all.
+    fn scratch_bytes(&self, k: usize) -> usize;
+
+    /// Copies `len` (a multiple of 4) source bytes into the panel form.
+    ///
+    /// # Safety
+    /// `src` is readable for `len` bytes, `dst` writable for `len * bytes_per_value`.
+    unsafe fn widen(&self, src: *const u8, dst: *mut u8, len: usize) {
+        // SAFETY: the caller's promise, for the form with one byte a value.
+        unsafe { std::ptr::copy_nonoverlapping(src, dst, len) }
+    }
+
+    /// Called once on each thread before its first `run` with blocks of one layer (AMX loads a tile configuration).
+    fn enter(&self) {}
+
+    /// Called after the last `run` of a region (AMX releases its tiles).
+    fn leave(&self) {}
+
+    /// Computes the block.
+    ///
+    /// # Safety
+    /// Every address that the block describes is valid: source pixels for all taps, weights for all panels, `channels`
+    /// rounded up to 16 entries of `comp`, `mult`, `bias`, and writable destinations that no other thread touches.
+    /// `scratch` has [`Int8Kernel::scratch_bytes`] bytes and is 64-byte aligned.
+    unsafe fn run(&self, block: &Int8Block, scratch: &mut [u8]);
+}
+
+/// An f32 convolution kernel by the law of NUMERICS section 8.
+///
+/// # Safety
+/// Implementors promise that `run` touches only the memory that the block describes, and that every output is one
+/// chain of fused multiply-adds over `k` in order, then bias, residual, clamp.
+pub unsafe trait F32Kernel: Send + Sync {
+    /// Name in reports, such as `f32-6x16-avx2`.
+    fn name(&self) -> &'static str;
+
+    /// The instruction-set level whose cap admits this kernel.
+    fn isa(&self) -> Isa;
+
+    /// Output pixels that one tile holds.
+    fn tile_pixels(&self) -> usize;
+
+    /// Computes the block.
+    ///
+    /// # Safety
+    /// As for [`Int8Kernel::run`].
+    unsafe fn run(&self, block: &F32Block);
+}

@@ -1,0 +1,1 @@
+//! Own team, caller parallel_for, or one thread.
