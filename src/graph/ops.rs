@@ -1,5 +1,6 @@
 //! Operators and their attributes. Shapes are logical (ONNX order, `[n, c, h, w]`) whatever the memory layout.
 use super::ir::ConstantId;
+use crate::packed::WeightShape;
 use serde::{Deserialize, Serialize};
 
 /// A fused activation as a clamp: `[0, inf]` for ReLU, `[0, 6]` for ReLU6, `[-inf, inf]` for none. NaN passes.
@@ -69,6 +70,13 @@ pub enum ConvWeights {
         /// `[oc]` f32.
         bias: Option<ConstantId>,
     },
+    /// Floats packed as `crate::packed` says (depthwise convolutions in their own layout).
+    PackedFloat {
+        /// Packed panels, F32.
+        panels: ConstantId,
+        /// `[groups][oc of the group padded to 16]` f32 (depthwise: `[c padded to 16]`).
+        bias: Option<ConstantId>,
+    },
     /// int8, packed as `crate::packed` says, for an output that is quantized with fixed qparams.
     /// `mult` and `bias` are NUMERICS section 5's `m` and `b`; rows padded to 16 channels a group.
     Static {
@@ -121,6 +129,11 @@ impl Conv2d {
     /// One input and one output channel a group.
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.in_channels && self.groups == self.out_channels
+    }
+
+    /// Shape of one group's weights.
+    pub fn weight_shape(&self) -> WeightShape {
+        WeightShape { oc: self.out_channels / self.groups, taps: self.kernel[0] * self.kernel[1], ic: self.in_channels / self.groups }
     }
 }
 

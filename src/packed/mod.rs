@@ -100,3 +100,77 @@ pub fn tap_sums(weights: &[i8], shape: WeightShape, dst: &mut [i32]) {
         }
     }
 }
+
+/// The inverse of [`pack_f32`]: weights as `[oc][ic][taps]`.
+pub fn unpack_f32(panels: &[f32], shape: WeightShape, dst: &mut [f32]) {
+    for oc in 0..shape.oc {
+        let panel = (oc / PANEL_CHANNELS) * shape.panel_floats() + oc % PANEL_CHANNELS;
+        for ic in 0..shape.ic {
+            for tap in 0..shape.taps {
+                dst[(oc * shape.ic + ic) * shape.taps + tap] = panels[panel + (tap * shape.ic + ic) * PANEL_CHANNELS];
+            }
+        }
+    }
+}
+
+/// The inverse of [`pack_depthwise`]: weights as `[c][taps]`.
+pub fn unpack_depthwise<T: Copy>(panels: &[T], channels: usize, taps: usize, dst: &mut [T]) {
+    for channel in 0..channels {
+        for tap in 0..taps {
+            let panel = channel / PANEL_CHANNELS * taps;
+            dst[channel * taps + tap] = panels[(panel + tap) * PANEL_CHANNELS + channel % PANEL_CHANNELS];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: WeightShape = WeightShape { oc: 21, taps: 3, ic: 6 };
+
+    #[test]
+    fn a_row_of_a_panel_holds_four_k_of_sixteen_channels() {
+        let weights: Vec<i8> = (0..SHAPE.oc * SHAPE.ic * SHAPE.taps).map(|index| (index % 251) as i8).collect();
+        let mut panels = vec![0i8; SHAPE.panels() * SHAPE.panel_bytes()];
+        pack_s8(&weights, SHAPE, &mut panels);
+        let at = |oc: usize, tap: usize, ic: usize| panels[(oc / 16) * SHAPE.panel_bytes() + (tap * 2 + ic / 4) * 64 + (oc % 16) * 4 + ic % 4];
+        for oc in 0..32 {
+            for tap in 0..SHAPE.taps {
+                for ic in 0..8 {
+                    let expected = if oc < SHAPE.oc && ic < SHAPE.ic { weights[(oc * SHAPE.ic + ic) * SHAPE.taps + tap] } else { 0 };
+                    assert_eq!(at(oc, tap, ic), expected, "oc {oc} tap {tap} ic {ic}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn floats_come_back_from_their_panels() {
+        let weights: Vec<f32> = (0..SHAPE.oc * SHAPE.ic * SHAPE.taps).map(|index| index as f32).collect();
+        let mut panels = vec![0f32; SHAPE.panels() * SHAPE.panel_floats()];
+        pack_f32(&weights, SHAPE, &mut panels);
+        assert_eq!(panels[(2 * SHAPE.ic + 5) * 16 + 3], weights[(3 * SHAPE.ic + 5) * 3 + 2]);
+        let mut back = vec![0f32; weights.len()];
+        unpack_f32(&panels, SHAPE, &mut back);
+        assert_eq!(back, weights);
+        let (channels, taps) = (18, 9);
+        let weights: Vec<f32> = (0..channels * taps).map(|index| index as f32).collect();
+        let mut panels = vec![0f32; round_up(channels, 16) * taps];
+        pack_depthwise(&weights, channels, taps, &mut panels);
+        assert_eq!(panels[(taps + 4) * 16 + 1], weights[17 * taps + 4]);
+        let mut back = vec![0f32; weights.len()];
+        unpack_depthwise(&panels, channels, taps, &mut back);
+        assert_eq!(back, weights);
+    }
+
+    #[test]
+    fn tap_sums_add_over_input_channels() {
+        let weights: Vec<i8> = (0..SHAPE.oc * SHAPE.ic * SHAPE.taps).map(|index| (index % 200) as i8).collect();
+        let mut sums = vec![0i32; SHAPE.taps * 32];
+        tap_sums(&weights, SHAPE, &mut sums);
+        let expected: i32 = (0..SHAPE.ic).map(|ic| i32::from(weights[(20 * SHAPE.ic + ic) * SHAPE.taps + 1])).sum();
+        assert_eq!(sums[32 + 20], expected);
+        assert_eq!(sums[32 + 21], 0);
+    }
+}

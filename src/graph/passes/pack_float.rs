@@ -1,0 +1,140 @@
+//! Packs float weights into panels, so that they are held once, in the layout that kernels read.
+use crate::error::Result;
+use crate::graph::{Constant, ConstantId, Conv2d, ConvWeights, Graph, Op};
+use crate::packed::{PANEL_CHANNELS, WeightShape, pack_depthwise, pack_f32, unpack_depthwise, unpack_f32};
+use crate::tensor::{DType, SharedBytes, round_up};
+
+/// One layer's weights as plain floats: `[oc, ic / groups, kh, kw]`, and `[oc]` bias (zeros where there is none).
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatWeights {
+    /// `[oc][ic / groups][taps]`.
+    pub weight: Vec<f32>,
+    /// `[oc]`.
+    pub bias: Vec<f32>,
+}
+
+/// How a convolution's or linear layer's weights are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightLayout {
+    /// One group's shape.
+    pub shape: WeightShape,
+    /// Groups.
+    pub groups: usize,
+    /// Packed as depthwise weights.
+    pub depthwise: bool,
+}
+
+impl WeightLayout {
+    /// The layout of a node's weights, if it has any.
+    pub fn of(op: &Op) -> Option<(WeightLayout, &ConvWeights)> {
+        match op {
+            Op::Conv2d(conv) => Some((WeightLayout::of_conv(conv), &conv.weights)),
+            Op::Linear(linear) => {
+                let shape = WeightShape { oc: linear.out_features, taps: 1, ic: linear.in_features };
+                Some((WeightLayout { shape, groups: 1, depthwise: false }, &linear.weights))
+            }
+            _ => None,
+        }
+    }
+
+    /// The layout of a convolution's weights.
+    pub fn of_conv(conv: &Conv2d) -> WeightLayout {
+        WeightLayout { shape: conv.weight_shape(), groups: conv.groups, depthwise: conv.is_depthwise() }
+    }
+
+    /// Output channels of all groups.
+    pub fn out_channels(self) -> usize {
+        self.groups * self.shape.oc
+    }
+
+    /// Values of one group.
+    pub fn group_len(self) -> usize {
+        self.shape.oc * self.shape.ic * self.shape.taps
+    }
+
+    /// Entries of a per-channel table: each group padded to a panel (depthwise: all channels padded).
+    pub fn table_len(self) -> usize {
+        if self.depthwise { round_up(self.groups, PANEL_CHANNELS) } else { self.groups * round_up(self.shape.oc, PANEL_CHANNELS) }
+    }
+
+    /// Index of output channel `channel` in a per-channel table.
+    pub fn table_index(self, channel: usize) -> usize {
+        if self.depthwise {
+            channel
+        } else {
+            channel / self.shape.oc * round_up(self.shape.oc, PANEL_CHANNELS) + channel % self.shape.oc
+        }
+    }
+
+    /// A per-channel table from one value a channel; padding is zero.
+    pub fn table<T: Copy + Default>(self, values: &[T]) -> Vec<T> {
+        let mut table = vec![T::default(); self.table_len()];
+        values.iter().enumerate().for_each(|(channel, value)| table[self.table_index(channel)] = *value);
+        table
+    }
+}
+
+/// The plain floats of a layer whose weights are `Float` or `PackedFloat`; `None` for int8 weights.
+pub fn float_weights(graph: &Graph, layout: WeightLayout, weights: &ConvWeights) -> Result<Option<FloatWeights>> {
+    let bias_of = |bias: &Option<ConstantId>| bias.map(|id| graph.constant(id).as_f32()).transpose();
+    match weights {
+        ConvWeights::Float { weight, bias } => {
+            let bias = bias_of(bias)?.map_or_else(|| vec![0.0; layout.out_channels()], <[f32]>::to_vec);
+            Ok(Some(FloatWeights { weight: graph.constant(*weight).as_f32()?.to_vec(), bias }))
+        }
+        ConvWeights::PackedFloat { panels, bias } => {
+            let panels = graph.constant(*panels).as_f32()?;
+            let mut weight = vec![0.0; layout.groups * layout.group_len()];
+            if layout.depthwise {
+                unpack_depthwise(panels, layout.groups, layout.shape.taps, &mut weight);
+            } else {
+                let panel_len = layout.shape.panels() * layout.shape.panel_floats();
+                for (panels, weight) in panels.chunks(panel_len).zip(weight.chunks_mut(layout.group_len())) {
+                    unpack_f32(panels, layout.shape, weight);
+                }
+            }
+            let bias = match bias_of(bias)? {
+                Some(table) => (0..layout.out_channels()).map(|channel| table[layout.table_index(channel)]).collect(),
+                None => vec![0.0; layout.out_channels()],
+            };
+            Ok(Some(FloatWeights { weight, bias }))
+        }
+        ConvWeights::Static { .. } | ConvWeights::Dynamic { .. } => Ok(None),
+    }
+}
+
+/// Packs every layer whose weights are plain floats.
+///
+/// # Errors
+/// Out of memory, or a constant that is not f32.
+pub fn run(graph: &mut Graph) -> Result<()> {
+    for index in 0..graph.nodes.len() {
+        let Some((layout, ConvWeights::Float { weight, bias })) = WeightLayout::of(&graph.nodes[index].op) else { continue };
+        let (weight, bias) = (*weight, *bias);
+        let plain = graph.constant(weight).as_f32()?;
+        let packed = if layout.depthwise {
+            let mut panels = vec![0f32; round_up(layout.groups, PANEL_CHANNELS) * layout.shape.taps];
+            pack_depthwise(plain, layout.groups, layout.shape.taps, &mut panels);
+            panels
+        } else {
+            let panel_len = layout.shape.panels() * layout.shape.panel_floats();
+            let mut panels = vec![0f32; layout.groups * panel_len];
+            for (panels, plain) in panels.chunks_mut(panel_len.max(1)).zip(plain.chunks(layout.group_len().max(1))) {
+                pack_f32(plain, layout.shape, panels);
+            }
+            panels
+        };
+        let table = bias.map(|id| graph.constant(id).as_f32().map(|bias| layout.table(bias))).transpose()?;
+        graph.constants[weight.index()] = Constant { dtype: DType::F32, dims: vec![packed.len()], data: SharedBytes::copy_of(&packed)? };
+        if let (Some(id), Some(table)) = (bias, table) {
+            graph.constants[id.index()] = Constant::f32(&table, &[table.len()])?;
+        }
+        let packed = ConvWeights::PackedFloat { panels: weight, bias };
+        match &mut graph.nodes[index].op {
+            Op::Conv2d(conv) => conv.weights = packed,
+            Op::Linear(linear) => linear.weights = packed,
+            _ => unreachable!("WeightLayout::of answers for these two only"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! From float weights to packed int8 constants.
+use super::pack_float::{FloatWeights, WeightLayout};
+use crate::error::{Error, Result};
+use crate::graph::{Constant, ConvWeights, Graph};
+use crate::packed::{PANEL_CHANNELS, SLACK_BYTES, pack_depthwise, pack_s8, tap_sums};
+use crate::quantize::QParams;
+use crate::tensor::{DType, SharedBytes, round_up};
+
+/// Quantized weights of one layer: `[oc][ic / groups][taps]` and a scale for each output channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizedWeights {
+    /// The integers.
+    pub values: Vec<i8>,
+    /// `[oc]`.
+    pub scales: Vec<f32>,
+}
+
+fn constant<T: bytemuck::NoUninit>(graph: &mut Graph, values: &[T], dtype: DType) -> Result<crate::graph::ConstantId> {
+    let data = SharedBytes::copy_of(values)?;
+    Ok(graph.add_constant(Constant { dtype, dims: vec![values.len()], data }))
+}
+
+/// Panels and sums of one layer, added to `graph`. Sums of depthwise layers are `[taps][c padded]`.
+fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<(crate::graph::ConstantId, crate::graph::ConstantId)> {
+    let shape = layout.shape;
+    if layout.depthwise {
+        let padded = round_up(layout.groups, PANEL_CHANNELS);
+        let mut panels = vec![0i8; padded * shape.taps + SLACK_BYTES];
+        pack_depthwise(values, layout.groups, shape.taps, &mut panels);
+        let mut sums = vec![0i32; padded * shape.taps];
+        for (channel, taps) in values.chunks(shape.taps).enumerate() {
+            taps.iter().enumerate().for_each(|(tap, value)| sums[tap * padded + channel] = i32::from(*value));
+        }
+        return Ok((constant(graph, &panels, DType::S8)?, constant(graph, &sums, DType::I32)?));
+    }
+    let group_bytes = shape.panels() * shape.panel_bytes();
+    let group_sums = shape.taps * round_up(shape.oc, PANEL_CHANNELS);
+    let mut panels = vec![0i8; layout.groups * group_bytes + SLACK_BYTES];
+    let mut sums = vec![0i32; layout.groups * group_sums];
+    for (group, values) in values.chunks(layout.group_len()).enumerate() {
+        pack_s8(values, shape, &mut panels[group * group_bytes..][..group_bytes]);
+        tap_sums(values, shape, &mut sums[group * group_sums..][..group_sums]);
+    }
+    Ok((constant(graph, &panels, DType::S8)?, constant(graph, &sums, DType::I32)?))
+}
+
+fn finite(values: Vec<f32>, what: &str, node: &str) -> Result<Vec<f32>> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(channel) => Err(Error::NotFinite(format!("node {node}: the {what} of output channel {channel} is {}", values[channel]))),
+        None => Ok(values),
+    }
+}
+
+/// Weights for activations with fixed qparams `input`. With an `output` the epilogue makes bytes: `m = (s_a * s_w) / s_y`
+/// and `b = bias / s_y`; without, floats: `m = s_a * s_w`, `b = bias` (f64, rounded once: NUMERICS section 5).
+///
+/// # Errors
+/// [`Error::NotFinite`] for a multiplier or bias that is not finite, naming node and channel; out of memory.
+pub fn static_weights(
+    graph: &mut Graph,
+    node: &str,
+    layout: WeightLayout,
+    quantized: &QuantizedWeights,
+    float: &FloatWeights,
+    input: QParams,
+    output: Option<QParams>,
+) -> Result<ConvWeights> {
+    let divisor = output.map_or(1.0, |output| f64::from(output.scale));
+    let multiplier = |scale: &f32| ((f64::from(input.scale) * f64::from(*scale)) / divisor) as f32;
+    let mult = finite(quantized.scales.iter().map(multiplier).collect(), "multiplier", node)?;
+    let bias = finite(float.bias.iter().map(|bias| (f64::from(*bias) / divisor) as f32).collect(), "bias", node)?;
+    let (panels, tap_sums) = add_panels(graph, layout, &quantized.values)?;
+    let (mult, bias) = (constant(graph, &layout.table(&mult), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);
+    Ok(ConvWeights::Static { panels, tap_sums, mult, bias })
+}
+
+/// Weights for activations whose qparams are solved in each run.
+///
+/// # Errors
+/// As [`static_weights`].
+pub fn dynamic_weights(
+    graph: &mut Graph,
+    node: &str,
+    layout: WeightLayout,
+    quantized: &QuantizedWeights,
+    float: &FloatWeights,
+) -> Result<ConvWeights> {
+    let scale = finite(quantized.scales.clone(), "weight scale", node)?;
+    let bias = finite(float.bias.clone(), "bias", node)?;
+    let (panels, tap_sums) = add_panels(graph, layout, &quantized.values)?;
+    let (scale, bias) = (constant(graph, &layout.table(&scale), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);
+    Ok(ConvWeights::Dynamic { panels, tap_sums, scale, bias })
+}

@@ -1,0 +1,185 @@
+//! f32 convolution and linear layers by the law of NUMERICS section 8: blocks for the f32 kernels.
+use super::geometry::{ConvGeometry, Region, Split};
+use super::int8::{pixel_bytes, swap};
+use crate::error::{Error, Result};
+use crate::graph::Bounds;
+use crate::kernels::{F32Block, F32Kernel, Pixels};
+use crate::ops::step::{Step, StepInfo, StepRun, Tensor};
+use crate::packed::PANEL_CHANNELS;
+use crate::tensor::{SharedBytes, round_up};
+use std::sync::Arc;
+
+/// Weights that stay in L2 while pixel blocks pass by; above it one panel sweeps all pixels.
+const CACHED_WEIGHT_BYTES: usize = 192 << 10;
+/// Source bytes of a pixel block: half of a 32 KB L1.
+const SRC_BLOCK_BYTES: usize = 16 << 10;
+
+/// An f32 convolution or linear layer.
+pub struct F32ConvStep {
+    info: StepInfo,
+    kernel: Arc<dyn F32Kernel>,
+    geometry: ConvGeometry,
+    regions: Vec<Region>,
+    panels: SharedBytes,
+    bias: Option<SharedBytes>,
+    src: Tensor,
+    residual: Option<Tensor>,
+    dst: Tensor,
+    bounds: Bounds,
+    split: Split,
+    block_pixels: usize,
+}
+
+impl F32ConvStep {
+    /// Plans the layer. `panels` is packed as `crate::packed` says, `bias` is `[groups][oc padded]`.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if a constant is too short.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        info: StepInfo,
+        kernel: Arc<dyn F32Kernel>,
+        geometry: ConvGeometry,
+        panels: SharedBytes,
+        bias: Option<SharedBytes>,
+        src: Tensor,
+        residual: Option<Tensor>,
+        dst: Tensor,
+        bounds: Bounds,
+    ) -> Result<Self> {
+        let geometry = geometry.collapsed();
+        let shape = geometry.weight_shape();
+        let weight_bytes = geometry.groups * shape.panels() * shape.panel_floats() * size_of::<f32>();
+        let bias_bytes = geometry.groups * round_up(shape.oc, PANEL_CHANNELS) * size_of::<f32>();
+        if panels.len() < weight_bytes || bias.as_ref().is_some_and(|bias| bias.len() < bias_bytes) {
+            return Err(Error::Graph(format!("node {}: packed weights are too short", info.name)));
+        }
+        let split = geometry.preferred_split(weight_bytes, src.layout.held_bytes());
+        let block_pixels = if weight_bytes > CACHED_WEIGHT_BYTES {
+            usize::MAX
+        } else {
+            let tile = kernel.tile_pixels();
+            let bytes_of_pixel = pixel_bytes(&src) * geometry.strides[0] * geometry.strides[1];
+            round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
+        };
+        let regions = geometry.regions();
+        let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
+        Ok(Self { info, kernel, geometry, regions, panels, bias, src, residual, dst, bounds, split, block_pixels })
+    }
+
+    /// Samples whose pixels lie one after another in every tensor are one longer row.
+    fn merged(&self, samples: usize) -> Option<ConvGeometry> {
+        let pixels = self.geometry.output_pixels();
+        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
+        let all_dense = dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense);
+        (samples > 1 && self.geometry.is_row() && all_dense).then(|| self.geometry.with_row(samples * pixels))
+    }
+
+    /// The block of a piece of a region for one group's channels from `channel` on.
+    fn block(
+        &self,
+        geometry: &ConvGeometry,
+        piece: &Region,
+        group: usize,
+        channels: std::ops::Range<usize>,
+        sample: &SampleAddresses,
+    ) -> F32Block {
+        let shape = geometry.weight_shape();
+        let pixel = pixel_bytes(&self.src);
+        let taps = geometry.taps(piece, pixel, shape.ic, PANEL_CHANNELS * size_of::<f32>(), size_of::<f32>());
+        let first = geometry.src_pixel(piece.rows.start, piece.cols.start, piece.tap_rows.start, piece.tap_cols.start);
+        let src = Pixels {
+            // With no valid tap nothing is read and the address does not matter.
+            start: sample.src.wrapping_offset(first * pixel as isize + (group * shape.ic * size_of::<f32>()) as isize),
+            row_stride: (geometry.strides[0] * geometry.input[1] * pixel) as isize,
+            col_stride: (geometry.strides[1] * pixel) as isize,
+        };
+        let first_channel = group * shape.oc + channels.start;
+        let place = |tensor: &Tensor| {
+            let pixel = pixel_bytes(tensor);
+            let offset = (piece.rows.start * geometry.output[1] + piece.cols.start) * pixel + first_channel * size_of::<f32>();
+            (offset, (geometry.output[1] * pixel) as isize, pixel as isize)
+        };
+        let residual = sample.residual.zip(self.residual.as_ref()).map(|(start, tensor)| {
+            let (offset, row_stride, col_stride) = place(tensor);
+            Pixels { start: start.wrapping_add(offset), row_stride, col_stride }
+        });
+        let (offset, row_stride, col_stride) = place(&self.dst);
+        let dst = Pixels { start: sample.dst.wrapping_add(offset), row_stride, col_stride };
+        let panel = group * shape.panels() + channels.start / PANEL_CHANNELS;
+        let first_tap = piece.tap_rows.start * geometry.kernel[1] + piece.tap_cols.start;
+        let weight_offset = panel * shape.panel_floats() + first_tap * shape.ic * PANEL_CHANNELS;
+        let bias_offset = group * round_up(shape.oc, PANEL_CHANNELS) + channels.start;
+        let block = F32Block {
+            src,
+            rows: piece.rows.len(),
+            cols: piece.cols.len(),
+            taps,
+            weights: self.panels.as_ptr().cast::<f32>().wrapping_add(weight_offset),
+            panel_stride: shape.panel_floats() * size_of::<f32>(),
+            channels: channels.len(),
+            bias: self.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr().cast::<f32>().wrapping_add(bias_offset)),
+            residual,
+            low: self.bounds.low,
+            high: self.bounds.high,
+            dst,
+        };
+        if block.cols == 1 && block.rows > 1 { transposed(block) } else { block }
+    }
+}
+
+/// Where one sample's tensors start.
+struct SampleAddresses {
+    src: *const u8,
+    residual: Option<*const u8>,
+    dst: *mut u8,
+}
+
+/// The same block with rows and columns exchanged.
+fn transposed(block: F32Block) -> F32Block {
+    F32Block {
+        src: swap(block.src),
+        dst: swap(block.dst),
+        residual: block.residual.map(swap),
+        rows: block.cols,
+        cols: block.rows,
+        ..block
+    }
+}
+
+impl Step for F32ConvStep {
+    fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
+        let merged = self.merged(run.samples);
+        let geometry = merged.as_ref().unwrap_or(&self.geometry);
+        let samples = if merged.is_some() { 1 } else { run.samples };
+        let ranges = geometry.part_ranges(run.part, self.split, self.kernel.tile_pixels());
+        if ranges.channels.is_empty() {
+            return Ok(());
+        }
+        for sample in 0..samples {
+            let at = |tensor: &Tensor| run.memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
+            let addresses = SampleAddresses {
+                src: at(&self.src),
+                residual: self.residual.as_ref().map(at),
+                dst: run.memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
+            };
+            for group in 0..geometry.groups {
+                for region in &self.regions {
+                    // A region of a merged row is the whole row.
+                    let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
+                    for piece in ranges.pieces(region, self.block_pixels) {
+                        let block = self.block(geometry, &piece, group, ranges.channels.clone(), &addresses);
+                        // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights
+                        // and bias cover the channels (checked when planned); parts write disjoint places.
+                        unsafe { self.kernel.run(&block) };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn info(&self) -> StepInfo {
+        self.info.clone()
+    }
+}

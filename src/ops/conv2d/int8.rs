@@ -1,0 +1,342 @@
+//! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
+use super::geometry::{ConvGeometry, PartRanges, Region, Split};
+use super::int8_channels::{ChannelTables, Int8Weights, OutputScale, SampleTables};
+use crate::error::Result;
+use crate::graph::Bounds;
+use crate::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, Taps};
+use crate::ops::layout::U8_INNER_MULTIPLE;
+use crate::ops::step::{Step, StepInfo, StepRun, Tensor};
+use crate::packed::{K_GROUP, ROW_BYTES};
+use crate::tensor::round_up;
+use std::sync::Arc;
+
+/// Source bytes that one kernel call works on when all weights fit the cache beside them: half of a 32 KB L1.
+const SRC_BLOCK_BYTES: usize = 16 << 10;
+/// Weights that stay in L2 while pixel blocks pass by.
+const CACHED_WEIGHT_BYTES: usize = 192 << 10;
+/// A gathered panel block, in L2.
+const PANEL_BLOCK_BYTES: usize = 128 << 10;
+
+/// What becomes of `f`.
+#[derive(Debug, Clone)]
+pub enum Int8Result {
+    /// Bytes, with the residual's zero point and ratio `s_r / s_y` where there is one.
+    U8 {
+        /// Zero point and clamp.
+        requantize: Requantize,
+        /// `(z_r, s_r / s_y)`.
+        residual: (i32, f32),
+    },
+    /// Floats.
+    F32(Bounds),
+}
+
+/// An int8 convolution or linear layer.
+pub struct Int8ConvStep {
+    info: StepInfo,
+    kernel: Arc<dyn Int8Kernel>,
+    geometry: ConvGeometry,
+    regions: Vec<(Region, usize)>,
+    tables: ChannelTables,
+    src: Tensor,
+    residual: Option<Tensor>,
+    dst: Tensor,
+    result: Int8Result,
+    form: SourceForm,
+    split: Split,
+    block_pixels: usize,
+}
+
+/// Bytes from one pixel (or row of a matrix) to the next.
+pub(super) fn pixel_bytes(tensor: &Tensor) -> usize {
+    tensor.layout.inner_stride() * tensor.layout.element.size_bytes()
+}
+
+impl Int8ConvStep {
+    /// Plans the layer. `src` is u8, `dst` u8 or f32 as `result` says; each pixel's channels lie side by side.
+    ///
+    /// # Errors
+    /// A constant that is too short.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        info: StepInfo,
+        kernel: Arc<dyn Int8Kernel>,
+        geometry: ConvGeometry,
+        weights: Int8Weights,
+        scale: OutputScale,
+        src: Tensor,
+        residual: Option<Tensor>,
+        dst: Tensor,
+        result: Int8Result,
+    ) -> Result<Self> {
+        let geometry = geometry.collapsed();
+        let shape = geometry.weight_shape();
+        let k_per_tap = shape.groups_per_tap() * K_GROUP;
+        let form = kernel.source_form(shape.taps, k_per_tap);
+        let whole = Region {
+            rows: 0..geometry.output[0],
+            cols: 0..geometry.output[1],
+            tap_rows: 0..geometry.kernel[0],
+            tap_cols: 0..geometry.kernel[1],
+        };
+        let regions = if form == SourceForm::Direct { geometry.regions() } else { vec![whole] };
+        let weight_bytes = geometry.groups * shape.panels() * shape.panel_bytes();
+        let split = geometry.preferred_split(weight_bytes, src.layout.held_bytes());
+        let tile = kernel.tile_pixels();
+        let block_pixels = match form {
+            SourceForm::Direct if weight_bytes > CACHED_WEIGHT_BYTES => usize::MAX,
+            SourceForm::Direct => {
+                let bytes_of_pixel = pixel_bytes(&src) * geometry.strides[0] * geometry.strides[1];
+                round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
+            }
+            SourceForm::Gathered { bytes_per_value, k_multiple } => {
+                let row = round_up(shape.taps * k_per_tap, k_multiple) * bytes_per_value;
+                round_up((PANEL_BLOCK_BYTES / row.max(1)).clamp(tile, 256), tile)
+            }
+        };
+        let tables = ChannelTables::new(&geometry, weights, scale, &regions)?;
+        let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
+        let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
+        Ok(Self { info, kernel, geometry, regions, tables, src, residual, dst, result, form, split, block_pixels })
+    }
+
+    /// Samples whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
+    fn merged(&self, samples: usize) -> Option<ConvGeometry> {
+        let pixels = self.geometry.output_pixels();
+        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
+        let all_dense = dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense);
+        (samples > 1 && self.geometry.is_row() && all_dense && !self.tables.is_dynamic()).then(|| self.geometry.with_row(samples * pixels))
+    }
+
+    fn panel_row_values(&self, k_multiple: usize) -> usize {
+        let shape = self.geometry.weight_shape();
+        round_up(shape.taps * shape.groups_per_tap() * K_GROUP, k_multiple)
+    }
+
+    fn gather_bytes(&self) -> usize {
+        match self.form {
+            SourceForm::Direct => 0,
+            SourceForm::Gathered { bytes_per_value, k_multiple } => {
+                // One row more: a run of zero points, the source of padded taps.
+                round_up((self.block_pixels + 1) * self.panel_row_values(k_multiple) * bytes_per_value, 64)
+            }
+        }
+    }
+
+    fn kernel_scratch_bytes(&self) -> usize {
+        let shape = self.geometry.weight_shape();
+        round_up(self.kernel.scratch_bytes(shape.taps * shape.groups_per_tap() * K_GROUP), 64)
+    }
+}
+
+/// One sample's run of a part: everything that its blocks share.
+struct SampleRun<'a> {
+    step: &'a Int8ConvStep,
+    geometry: &'a ConvGeometry,
+    ranges: PartRanges,
+    tables: SampleTables<'a>,
+    src: *const u8,
+    residual: Option<*const u8>,
+    dst: *mut u8,
+}
+
+impl SampleRun<'_> {
+    /// The block of `region` (with valid taps `taps`) for `group`, reading pixels from `src`.
+    fn block(&self, region: &Region, class: usize, group: usize, src: Pixels<*const u8>, taps: Taps) -> Int8Block {
+        let (step, geometry) = (self.step, self.geometry);
+        let shape = geometry.weight_shape();
+        let channel = self.ranges.channels.start;
+        let channels = self.ranges.channels.len();
+        let last = group + 1 == geometry.groups && self.ranges.channels.end == shape.oc;
+        let first_channel = group * shape.oc + channel;
+        let padded = if last { round_up(geometry.out_channels, U8_INNER_MULTIPLE) - geometry.out_channels } else { 0 };
+        let first_tap = region.tap_rows.start * geometry.kernel[1] + region.tap_cols.start;
+        let panel = group * shape.panels() + channel / crate::packed::PANEL_CHANNELS;
+        let row_offset = first_tap * shape.groups_per_tap() * ROW_BYTES;
+        // SAFETY: the panel and tap exist in the packed weights, whose length was checked when the tables were made.
+        let weights = unsafe { step.tables.panels().add(panel * shape.panel_bytes() + row_offset) };
+        let (comp, mult, bias) = self.tables.at(class, group, channel);
+        let place = |tensor: &Tensor| {
+            let pixel = pixel_bytes(tensor);
+            let offset = (region.rows.start * geometry.output[1] + region.cols.start) * pixel;
+            let offset = offset + first_channel * tensor.layout.element.size_bytes();
+            (offset, (geometry.output[1] * pixel) as isize, pixel as isize)
+        };
+        let residual = self.residual.zip(step.residual.as_ref()).map(|(start, tensor)| {
+            let (offset, row_stride, col_stride) = place(tensor);
+            // SAFETY: the region lies inside the residual, which has the output's shape.
+            Pixels { start: unsafe { start.add(offset) }, row_stride, col_stride }
+        });
+        let (offset, row_stride, col_stride) = place(&step.dst);
+        // SAFETY: the region lies inside the output.
+        let dst = Pixels { start: unsafe { self.dst.add(offset) }, row_stride, col_stride };
+        let (output, stored_channels) = match &step.result {
+            Int8Result::U8 { requantize, residual: (zero_point, ratio) } => {
+                let residual = residual.map(|src| Residual { src, zero_point: *zero_point, ratio: *ratio });
+                (Int8Output::U8 { dst, residual, requantize: *requantize }, channels + padded)
+            }
+            Int8Result::F32(bounds) => (Int8Output::F32 { dst, residual, low: bounds.low, high: bounds.high }, channels),
+        };
+        let (rows, cols) = (region.rows.len(), region.cols.len());
+        let panel_stride = shape.panel_bytes();
+        let block = Int8Block { src, rows, cols, taps, weights, panel_stride, channels, stored_channels, comp, mult, bias, output };
+        if cols == 1 && rows > 1 { transposed(block) } else { block }
+    }
+
+    /// The kernel reads pixels where they lie.
+    fn run_direct(&self, kernel_scratch: &mut [u8]) {
+        let (step, geometry) = (self.step, self.geometry);
+        let shape = geometry.weight_shape();
+        let pixel = pixel_bytes(&step.src);
+        for group in 0..geometry.groups {
+            for (region, class) in &step.regions {
+                // A region of a merged row is the whole row.
+                let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
+                for piece in self.ranges.pieces(region, step.block_pixels) {
+                    let taps = geometry.taps(&piece, pixel, shape.groups_per_tap(), ROW_BYTES, K_GROUP);
+                    let first = geometry.src_pixel(piece.rows.start, piece.cols.start, piece.tap_rows.start, piece.tap_cols.start);
+                    let offset = first * pixel as isize + (group * shape.ic) as isize;
+                    let src = Pixels {
+                        // With no valid tap nothing is read and the address does not matter.
+                        start: self.src.wrapping_offset(offset),
+                        row_stride: (geometry.strides[0] * geometry.input[1] * pixel) as isize,
+                        col_stride: (geometry.strides[1] * pixel) as isize,
+                    };
+                    let block = self.block(&piece, *class, group, src, taps);
+                    // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights,
+                    // tables and outputs cover the channels (checked when planned); parts write disjoint places.
+                    unsafe { step.kernel.run(&block, kernel_scratch) };
+                }
+            }
+        }
+    }
+
+    /// Pixels are gathered into panels first.
+    fn run_gathered(&self, bytes_per_value: usize, k_multiple: usize, panel: &mut [u8], kernel_scratch: &mut [u8]) {
+        let (step, geometry) = (self.step, self.geometry);
+        let shape = geometry.weight_shape();
+        let tap_values = shape.groups_per_tap() * K_GROUP;
+        let row_bytes = step.panel_row_values(k_multiple) * bytes_per_value;
+        let (padding, panel) = panel.split_at_mut(row_bytes);
+        padding[..tap_values].fill(self.tables.zero_point as u8);
+        let padding = &padding[..tap_values];
+        let taps = Taps {
+            rows: 1,
+            cols: 1,
+            run: row_bytes / bytes_per_value / K_GROUP,
+            src_row_stride: 0,
+            src_col_stride: 0,
+            weight_row_stride: 0,
+            weight_col_stride: 0,
+        };
+        let taps = Taps { run: taps.run.min(shape.taps * shape.groups_per_tap()), ..taps };
+        let (region, class) = &step.regions[0];
+        // Consecutive output pixels lie side by side across rows, so blocks ignore rows.
+        let width = geometry.output[1];
+        let first = self.ranges.rows.start * width + self.ranges.cols.start;
+        let last = (self.ranges.rows.end.max(1) - 1) * width + self.ranges.cols.end;
+        for group in 0..geometry.groups {
+            for start in (first..last).step_by(step.block_pixels) {
+                let end = (start + step.block_pixels).min(last);
+                for (pixel, row) in (start..end).zip(panel.chunks_exact_mut(row_bytes)) {
+                    self.gather_pixel(pixel, group, bytes_per_value, padding, row);
+                }
+                let (row, col) = (start / width, start % width);
+                let piece = Region { rows: row..row + 1, cols: col..col + (end - start), ..region.clone() };
+                let src = Pixels { start: panel.as_ptr(), row_stride: 0, col_stride: row_bytes as isize };
+                let block = self.block(&piece, *class, group, src, taps);
+                // SAFETY: the panel holds these pixels; the rest as in `run_direct`.
+                unsafe { step.kernel.run(&block, kernel_scratch) };
+            }
+        }
+    }
+
+    /// All taps of one output pixel, in `k` order, into a panel row; padding is the zero point.
+    fn gather_pixel(&self, pixel: usize, group: usize, bytes_per_value: usize, padding: &[u8], row: &mut [u8]) {
+        let (step, geometry) = (self.step, self.geometry);
+        let (out_row, out_col) = (pixel / geometry.output[1], pixel % geometry.output[1]);
+        let pixel_bytes = pixel_bytes(&step.src);
+        let tap_values = padding.len();
+        let inside = |axis: usize, out: usize, tap: usize| {
+            let at = (out * geometry.strides[axis] + tap * geometry.dilations[axis]) as isize - geometry.pad_begin[axis] as isize;
+            (0..geometry.input[axis] as isize).contains(&at)
+        };
+        let mut to = 0;
+        for tap_row in 0..geometry.kernel[0] {
+            let row_inside = inside(0, out_row, tap_row);
+            for tap_col in 0..geometry.kernel[1] {
+                let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
+                let valid = row_inside && inside(1, out_col, tap_col);
+                let from = if valid { self.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
+                // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
+                // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
+                unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
+                to += tap_values * bytes_per_value;
+            }
+        }
+        row[to..].fill(0);
+    }
+}
+
+/// The same block with rows and columns exchanged: a column of pixels becomes a row.
+fn transposed(block: Int8Block) -> Int8Block {
+    let src = swap(block.src);
+    let output = match block.output {
+        Int8Output::U8 { dst, residual, requantize } => {
+            Int8Output::U8 { dst: swap(dst), residual: residual.map(|r| Residual { src: swap(r.src), ..r }), requantize }
+        }
+        Int8Output::F32 { dst, residual, low, high } => Int8Output::F32 { dst: swap(dst), residual: residual.map(swap), low, high },
+        Int8Output::I32 { dst } => Int8Output::I32 { dst: swap(dst) },
+    };
+    Int8Block { src, output, rows: block.cols, cols: block.rows, ..block }
+}
+
+pub(super) fn swap<P>(pixels: Pixels<P>) -> Pixels<P> {
+    Pixels { start: pixels.start, row_stride: pixels.col_stride, col_stride: pixels.row_stride }
+}
+
+impl Step for Int8ConvStep {
+    fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
+        let merged = self.merged(run.samples);
+        let geometry = merged.as_ref().unwrap_or(&self.geometry);
+        let samples = if merged.is_some() { 1 } else { run.samples };
+        let ranges = geometry.part_ranges(run.part, self.split, self.kernel.tile_pixels());
+        if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
+            return Ok(());
+        }
+        let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
+        let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
+        let panel = &mut rest[..self.gather_bytes()];
+        self.kernel.enter();
+        for sample in 0..samples {
+            let tables = self.tables.sample(run.memory, sample, table_scratch);
+            let at = |tensor: &Tensor| run.memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
+            let sample_run = SampleRun {
+                step: self,
+                geometry,
+                ranges: ranges.clone(),
+                tables,
+                src: at(&self.src),
+                residual: self.residual.as_ref().map(at),
+                dst: run.memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
+            };
+            match self.form {
+                SourceForm::Direct => sample_run.run_direct(kernel_scratch),
+                SourceForm::Gathered { bytes_per_value, k_multiple } => {
+                    sample_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
+                }
+            }
+        }
+        self.kernel.leave();
+        Ok(())
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes()
+    }
+
+    fn info(&self) -> StepInfo {
+        self.info.clone()
+    }
+}
+

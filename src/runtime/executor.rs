@@ -1,0 +1,268 @@
+//! Walks a plan. Full rounds of a batch give each thread a chunk of samples of its own, from the first step to the last,
+//! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
+use super::plan::Plan;
+use crate::error::{Error, Result};
+use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
+use crate::tensor::AlignedBuffer;
+use crate::threads::{Executor as Threads, Part};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Memory of a session: an arena and scratch for each thread, and staged outputs. Runs one batch at a time.
+pub struct Executor {
+    plan: Arc<Plan>,
+    members: Vec<MemberMemory>,
+    bound: BoundTensors,
+    /// Outputs of plans that may fail: copied to the caller when the run has succeeded.
+    staging: Vec<AlignedBuffer>,
+    max_samples: usize,
+    failure: Mutex<Option<(usize, Error)>>,
+}
+
+struct MemberMemory {
+    arena: Mutex<AlignedBuffer>,
+    scratch: Mutex<AlignedBuffer>,
+}
+
+/// A computed or input tensor of floats, as calibration sees it: the samples of one chunk.
+pub struct Observation<'a> {
+    /// Index of the step that made it, or `None` for an input.
+    pub step: Option<usize>,
+    /// Index of the input, where it is one.
+    pub input: Option<usize>,
+    /// The tensor.
+    pub tensor: &'a Tensor,
+    /// The chunk's memory.
+    memory: &'a Memory<'a>,
+    samples: usize,
+}
+
+impl Observation<'_> {
+    /// The floats of one sample of the chunk; f32 tensors only.
+    pub fn floats(&self, sample: usize) -> &[f32] {
+        // SAFETY: the step that made the tensor has finished and no other runs.
+        unsafe { self.memory.read(self.tensor, sample, 0, self.tensor.layout.held_len()) }
+    }
+
+    /// Samples in the chunk.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+}
+
+impl Executor {
+    /// Memory for batches of up to `max_samples` on up to `threads` threads.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn new(plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Self> {
+        let chunks = if plan.chunk_samples == 0 { 1 } else { max_samples.div_ceil(plan.chunk_samples).max(1) };
+        let members = (0..threads.max(1))
+            .map(|member| {
+                // A thread that never has a chunk of its own needs no arena.
+                let arena_bytes = if member < chunks { plan.arena_bytes } else { 0 };
+                Ok(MemberMemory {
+                    arena: Mutex::new(AlignedBuffer::zeroed(arena_bytes, "a session's arena")?),
+                    scratch: Mutex::new(AlignedBuffer::zeroed(plan.scratch_bytes, "a session's scratch")?),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let sample_bytes = |dims: &[usize]| dims.iter().product::<usize>() * size_of::<f32>();
+        let samples = if plan.chunk_samples == 0 { 1 } else { max_samples };
+        let staging = match plan.may_fail {
+            true => plan
+                .output_dims
+                .iter()
+                .map(|dims| AlignedBuffer::zeroed(sample_bytes(dims) * samples, "a session's staged outputs"))
+                .collect::<Result<Vec<_>>>()?,
+            false => Vec::new(),
+        };
+        let bound = BoundTensors {
+            inputs: plan.input_dims.iter().map(|dims| (std::ptr::null(), sample_bytes(dims))).collect(),
+            outputs: plan.output_dims.iter().map(|dims| (std::ptr::null_mut(), sample_bytes(dims))).collect(),
+        };
+        Ok(Self { plan, members, bound, staging, max_samples, failure: Mutex::new(None) })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The largest batch.
+    pub fn max_samples(&self) -> usize {
+        self.max_samples
+    }
+
+    /// Bytes held: arenas, scratch, staging.
+    pub fn memory_bytes(&self) -> usize {
+        let held = |buffer: &Mutex<AlignedBuffer>| buffer.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let members: usize = self.members.iter().map(|member| held(&member.arena) + held(&member.scratch)).sum();
+        members + self.staging.iter().map(|buffer| buffer.len()).sum::<usize>()
+    }
+
+    fn bind(&mut self, samples: usize, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<()> {
+        let batches = if self.plan.chunk_samples == 0 { 1 } else { samples };
+        let fits = |name: &str, index: usize, bytes: usize, sample_bytes: usize| {
+            let needed = sample_bytes * batches;
+            let message = || format!("{name} {index} has {bytes} bytes where {needed} are needed");
+            if bytes == needed { Ok(()) } else { Err(Error::ShapeMismatch(message())) }
+        };
+        if samples > self.max_samples {
+            return Err(Error::ShapeMismatch(format!("a batch of {samples} where the session was made for up to {}", self.max_samples)));
+        }
+        if inputs.len() != self.bound.inputs.len() || outputs.len() != self.bound.outputs.len() {
+            let (i, o) = (self.bound.inputs.len(), self.bound.outputs.len());
+            return Err(Error::InvalidArgument(format!("{} inputs and {} outputs where {i} and {o} are needed", inputs.len(), outputs.len())));
+        }
+        for (index, (input, bound)) in inputs.iter().zip(&mut self.bound.inputs).enumerate() {
+            fits("input", index, input.len(), bound.1)?;
+            bound.0 = input.as_ptr();
+        }
+        for (index, (output, bound)) in outputs.iter_mut().zip(&mut self.bound.outputs).enumerate() {
+            fits("output", index, output.len(), bound.1)?;
+            bound.0 = match self.staging.get_mut(index) {
+                Some(staged) => staged.as_mut_ptr(),
+                None => output.as_mut_ptr(),
+            };
+        }
+        Ok(())
+    }
+
+    /// Runs `samples` samples: inputs and outputs are dense f32 bytes in the graph's order. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for bytes that do not fit; [`Error::NotFinite`] from a dynamic layer, with the outputs
+    /// untouched; [`Error::Panic`].
+    pub fn run(&mut self, threads: &Threads, samples: usize, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<()> {
+        self.bind(samples, inputs, outputs)?;
+        if samples == 0 {
+            return Ok(());
+        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let this = &*self;
+        let chunk = if this.plan.chunk_samples == 0 { samples } else { this.plan.chunk_samples };
+        let chunks = samples.div_ceil(chunk);
+        let next = AtomicUsize::new(0);
+        // Each member takes whole chunks while there are some for everyone.
+        let own_chunks = |member: usize, count: usize| {
+            let full = if count == 1 { chunks } else { chunks / count * count };
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= full {
+                    return full;
+                }
+                this.run_chunk(member, index * chunk, chunk.min(samples - index * chunk));
+            }
+        };
+        if threads.concurrent() {
+            threads.run(&|worker| {
+                let part = worker.part;
+                let full = own_chunks(part.index.min(this.members.len() - 1), part.count.min(this.members.len()));
+                if full < chunks {
+                    worker.barrier();
+                }
+                for index in full..chunks {
+                    let (first, count) = (index * chunk, chunk.min(samples - index * chunk));
+                    for step in 0..this.plan.steps.len() {
+                        this.run_step(step, part, first, count);
+                        worker.barrier();
+                    }
+                }
+            })?;
+        } else {
+            let count = threads.threads().min(this.members.len());
+            let full = if count == 1 { chunks } else { chunks / count * count };
+            if full > 0 {
+                threads.fork_join(count, &|part| {
+                    own_chunks(part.index, count);
+                })?;
+            }
+            for index in full..chunks {
+                let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
+                for step in 0..this.plan.steps.len() {
+                    threads.fork_join(count, &|part| this.run_step(step, part, first, samples))?;
+                }
+            }
+        }
+        if let Some((_, error)) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        for (output, staged) in outputs.iter_mut().zip(&self.staging) {
+            output.copy_from_slice(&staged[..output.len()]);
+        }
+        Ok(())
+    }
+
+    /// One member's whole chunk.
+    fn run_chunk(&self, member: usize, first_sample: usize, samples: usize) {
+        let memory = &self.members[member];
+        let mut arena = memory.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = memory.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the arena is this member's, and has the plan's size; `bind` checked the tensors; chunks are disjoint.
+        let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) };
+        for planned in &self.plan.steps {
+            let mut run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
+            if let Err(error) = planned.step.run(&mut run) {
+                self.fail(first_sample, error);
+                return;
+            }
+        }
+    }
+
+    /// One part of a step of a chunk that all members compute in the first member's arena.
+    fn run_step(&self, step: usize, part: Part, first_sample: usize, samples: usize) {
+        let arena = self.members[0].arena.lock().unwrap_or_else(PoisonError::into_inner).as_mut_ptr();
+        let mut scratch = self.members[part.index].scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
+        // contract) and meet after every step; `bind` checked the tensors.
+        let memory = unsafe { Memory::new(arena, &self.bound, first_sample) };
+        let mut run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
+        if let Err(error) = self.plan.steps[step].step.run(&mut run) {
+            self.fail(first_sample, error);
+        }
+    }
+
+    /// Keeps the failure of the lowest sample, so that the message does not depend on the schedule.
+    fn fail(&self, sample: usize, error: Error) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.as_ref().is_none_or(|(earlier, _)| sample < *earlier) {
+            *failure = Some((sample, error));
+        }
+    }
+
+    /// Runs `samples` samples on this thread and shows each float tensor to `observe` right after its step.
+    ///
+    /// # Errors
+    /// As [`Executor::run`], and whatever `observe` returns, which ends the run.
+    pub fn run_observed(
+        &mut self,
+        samples: usize,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        observe: &mut dyn FnMut(&Observation<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let _float_control = crate::isa::FloatControl::set_default();
+        self.bind(samples, inputs, outputs)?;
+        let chunk = if self.plan.chunk_samples == 0 { samples } else { self.plan.chunk_samples };
+        let member = &self.members[0];
+        let mut arena = member.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = member.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        for first_sample in (0..samples).step_by(chunk.max(1)) {
+            let samples = chunk.min(samples - first_sample);
+            // SAFETY: as in `run_chunk`.
+            let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) };
+            for (index, input) in self.plan.inputs.iter().enumerate() {
+                observe(&Observation { step: None, input: Some(index), tensor: &input.tensor, memory: &memory, samples })?;
+            }
+            for (index, planned) in self.plan.steps.iter().enumerate() {
+                let mut run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
+                planned.step.run(&mut run)?;
+                if let Some(made) = &planned.makes {
+                    observe(&Observation { step: Some(index), input: None, tensor: &made.tensor, memory: &memory, samples })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
