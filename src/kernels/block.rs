@@ -72,6 +72,8 @@ pub struct Residual {
 }
 
 /// From `f` to a byte: `q = rne(clamp(f, low, high)) + zero_point`.
+///
+/// `low <= high` are whole numbers, so a kernel may clamp after rounding as well as before.
 #[derive(Debug, Clone, Copy)]
 pub struct Requantize {
     /// Zero point of the output.
@@ -105,7 +107,7 @@ pub enum Int8Output {
         /// Upper end of the fused activation, or inf.
         high: f32,
     },
-    /// The raw accumulators, i32.
+    /// The raw accumulators (`comp` included), i32.
     I32 {
         /// Output pixels.
         dst: Pixels<*mut u8>,
@@ -115,7 +117,8 @@ pub enum Int8Output {
 /// One int8 job.
 #[derive(Debug, Clone, Copy)]
 pub struct Int8Block {
-    /// Source pixels at the first valid tap: u8, or the kernel's panel form.
+    /// Source pixels at the first valid tap: u8, or the kernel's panel form. A panel is one run: `taps.rows` and
+    /// `taps.cols` are 1 and `taps.run` is `k / 4` before the row's padding.
     pub src: Pixels<*const u8>,
     /// Rows of output pixels.
     pub rows: usize,
@@ -140,6 +143,93 @@ pub struct Int8Block {
     pub bias: *const f32,
     /// Where results go.
     pub output: Int8Output,
+}
+
+impl Int8Block {
+    /// What happens to the accumulators.
+    #[inline(always)]
+    pub fn epilogue(&self) -> Int8Epilogue {
+        Int8Epilogue { stored_channels: self.stored_channels, mult: self.mult, bias: self.bias, output: self.output }
+    }
+}
+
+/// One int8 depthwise job: output channel `c` sees source channel `c` alone.
+///
+/// Source pixels are read for `channels` bytes, not for more. Weights are packed `[c/16][taps][16]`.
+#[derive(Debug, Clone, Copy)]
+pub struct DepthwiseBlock {
+    /// Source pixels (u8) at the first valid tap; strides are those from output pixel to output pixel.
+    pub src: Pixels<*const u8>,
+    /// Rows of output pixels.
+    pub rows: usize,
+    /// Output pixels of a row.
+    pub cols: usize,
+    /// The valid taps; `run` is 1, and the weight strides are in bytes (16 a tap).
+    pub taps: Taps,
+    /// The first panel at the first valid tap.
+    pub weights: *const i8,
+    /// Bytes from a panel to the next.
+    pub panel_stride: usize,
+    /// Channels to compute, from the first panel's first.
+    pub channels: usize,
+    /// Channels to store, as in [`Int8Block`].
+    pub stored_channels: usize,
+    /// Starting accumulators, `-z_a * sum of the valid taps' weights`; one a channel, padded to 16.
+    pub comp: *const i32,
+    /// Multipliers; one a channel, padded to 16.
+    pub mult: *const f32,
+    /// Biases; one a channel, padded to 16.
+    pub bias: *const f32,
+    /// Where results go.
+    pub output: Int8Output,
+}
+
+impl DepthwiseBlock {
+    /// What happens to the accumulators.
+    #[inline(always)]
+    pub fn epilogue(&self) -> Int8Epilogue {
+        Int8Epilogue { stored_channels: self.stored_channels, mult: self.mult, bias: self.bias, output: self.output }
+    }
+}
+
+/// The part of an int8 block that turns accumulators into results.
+#[derive(Debug, Clone, Copy)]
+pub struct Int8Epilogue {
+    /// Channels of a pixel that are stored; a residual is read for as many.
+    pub stored_channels: usize,
+    /// Multipliers; one a channel, padded to 16.
+    pub mult: *const f32,
+    /// Biases; one a channel, padded to 16.
+    pub bias: *const f32,
+    /// Where results go.
+    pub output: Int8Output,
+}
+
+/// Where an output pixel lies in its block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Row of the block.
+    pub row: usize,
+    /// Pixel of the row.
+    pub col: usize,
+}
+
+impl Position {
+    /// The next pixel in row order, in a block of `cols` pixels a row.
+    #[inline(always)]
+    pub fn next(self, cols: usize) -> Self {
+        if self.col + 1 < cols { Self { row: self.row, col: self.col + 1 } } else { Self { row: self.row + 1, col: 0 } }
+    }
+
+    /// This pixel and those that follow it in row order.
+    #[inline(always)]
+    pub fn run<const P: usize>(self, cols: usize) -> [Self; P] {
+        let mut positions = [self; P];
+        for p in 1..P {
+            positions[p] = positions[p - 1].next(cols);
+        }
+        positions
+    }
 }
 
 /// One f32 job: `clamp(((chain + bias) + residual), low, high)`, where NaN passes the clamp.

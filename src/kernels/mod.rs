@@ -1,13 +1,13 @@
 //! The inner loops. A kernel computes a rectangle of output pixels for a run of output channels; borders, blocking and
 //! threads are the driver's business (`ops`).
 //!
-//! One kernel is one instruction set and one name. [`int8_kernels`] and [`f32_kernels`] are the registries, best first,
-//! reference last: default choice, forced choice and the tests' enumeration all read them.
+//! One kernel is one instruction set and one name. [`int8_kernels`], [`depthwise_kernels`] and [`f32_kernels`] are the
+//! registries, best first, portable last: default choice, forced choice and the tests' enumeration all read them.
 mod block;
 mod registry;
 
-pub use block::{F32Block, Int8Block, Int8Output, Pixels, Requantize, Residual, Taps};
-pub use registry::{f32_kernels, int8_kernels};
+pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, Pixels, Position, Requantize, Residual, Taps};
+pub use registry::{depthwise_kernels, f32_kernels, int8_kernel_by_name, int8_kernels};
 
 use crate::isa::Isa;
 
@@ -17,7 +17,8 @@ pub enum SourceForm {
     /// u8 pixels where they lie, valid taps only.
     Direct,
     /// A gathered panel: one contiguous run of all `k` a pixel, in the kernel's own element form
-    /// (see [`Int8Kernel::widen`]), padded taps filled with the zero point.
+    /// (see [`Int8Kernel::widen`]), padded taps filled with the zero point. The kernel may read rows of the weight panel
+    /// up to `k_multiple` too: what lies there meets zeros.
     Gathered {
         /// Bytes that one source byte takes in the panel.
         bytes_per_value: usize,
@@ -38,8 +39,7 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// The instruction-set level whose cap admits this kernel.
     fn isa(&self) -> Isa;
 
-    /// The source form for a convolution whose pixels are `contiguous_taps == 1` (a 1x1 kernel, GEMM) or more, with
-    /// `k_per_tap` values a tap.
+    /// The source form it wants for a convolution of `taps` runs (1: a 1x1 kernel or GEMM) with `k_per_tap` values each.
     fn source_form(&self, taps: usize, k_per_tap: usize) -> SourceForm;
 
     /// Output pixels that one tile holds; the driver prefers multiples.
@@ -70,6 +70,27 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// rounded up to 16 entries of `comp`, `mult`, `bias`, and writable destinations that no other thread touches.
     /// `scratch` has [`Int8Kernel::scratch_bytes`] bytes and is 64-byte aligned.
     unsafe fn run(&self, block: &Int8Block, scratch: &mut [u8]);
+}
+
+/// An int8 depthwise convolution kernel: exact i32 accumulation a channel, then the epilogue of [`Int8Kernel`].
+///
+/// # Safety
+/// As for [`Int8Kernel`].
+pub unsafe trait DepthwiseKernel: Send + Sync {
+    /// Name in reports, such as `u8s8s32-dw-1x16-avx2`.
+    fn name(&self) -> &'static str;
+
+    /// The instruction-set level whose cap admits this kernel.
+    fn isa(&self) -> Isa;
+
+    /// Scratch bytes that `run` needs for blocks with up to that many valid taps.
+    fn scratch_bytes(&self, taps: usize) -> usize;
+
+    /// Computes the block.
+    ///
+    /// # Safety
+    /// As for [`Int8Kernel::run`]; a source pixel is readable for `channels` bytes at each tap.
+    unsafe fn run(&self, block: &DepthwiseBlock, scratch: &mut [u8]);
 }
 
 /// An f32 convolution kernel by the law of NUMERICS section 8.
