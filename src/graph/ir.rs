@@ -29,6 +29,24 @@ impl ConstantId {
     }
 }
 
+/// Bytes with fixed qparams, and the part of 0..=255 that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuantizedType {
+    /// Scale and zero point, of the bytes.
+    pub qparams: QParams,
+    /// Smallest byte: 0, or 64 for a reduced s8 range.
+    pub low: u8,
+    /// Largest byte: 255, or 127 or 191 for a reduced range.
+    pub high: u8,
+}
+
+impl QuantizedType {
+    /// The byte that stands for `x` (NUMERICS section 1).
+    pub fn byte(self, x: f32) -> u8 {
+        self.qparams.quantize(x, i32::from(self.low), i32::from(self.high)) as u8
+    }
+}
+
 /// How a value's elements are held at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +54,7 @@ pub enum ValueType {
     /// f32.
     F32,
     /// u8 with fixed qparams.
-    Quantized(QParams),
+    Quantized(QuantizedType),
     /// u8 whose qparams are solved in each run, one set a sample (made by [`Op::DynamicQuantize`]).
     DynamicQuantized,
 }

@@ -5,5 +5,5 @@ mod ops;
 pub mod passes;
 pub mod shape_inference;
 
-pub use ir::{Constant, ConstantId, Graph, Node, Value, ValueId, ValueType};
+pub use ir::{Constant, ConstantId, Graph, Node, QuantizedType, Value, ValueId, ValueType};
 pub use ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Reshape, Unary};

@@ -1,10 +1,10 @@
 //! f32 convolution and linear layers by the law of NUMERICS section 8: blocks for the f32 kernels.
 use super::geometry::{ConvGeometry, Region, Split};
-use super::int8::{pixel_bytes, swap};
+use super::placement::{LayerTensors, SampleAddresses, pixel_bytes, source_pixels, swap};
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
-use crate::kernels::{F32Block, F32Kernel, Pixels};
-use crate::ops::step::{Step, StepInfo, StepRun, Tensor};
+use crate::kernels::{F32Block, F32Kernel};
+use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
 use std::sync::Arc;
@@ -22,9 +22,7 @@ pub struct F32ConvStep {
     regions: Vec<Region>,
     panels: SharedBytes,
     bias: Option<SharedBytes>,
-    src: Tensor,
-    residual: Option<Tensor>,
-    dst: Tensor,
+    tensors: LayerTensors,
     bounds: Bounds,
     split: Split,
     block_pixels: usize,
@@ -35,16 +33,13 @@ impl F32ConvStep {
     ///
     /// # Errors
     /// [`Error::Graph`] if a constant is too short.
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
         info: StepInfo,
         kernel: Arc<dyn F32Kernel>,
         geometry: ConvGeometry,
         panels: SharedBytes,
         bias: Option<SharedBytes>,
-        src: Tensor,
-        residual: Option<Tensor>,
-        dst: Tensor,
+        tensors: LayerTensors,
         bounds: Bounds,
     ) -> Result<Self> {
         let geometry = geometry.collapsed();
@@ -54,25 +49,24 @@ impl F32ConvStep {
         if panels.len() < weight_bytes || bias.as_ref().is_some_and(|bias| bias.len() < bias_bytes) {
             return Err(Error::Graph(format!("node {}: packed weights are too short", info.name)));
         }
-        let split = geometry.preferred_split(weight_bytes, src.layout.held_bytes());
+        let split = geometry.preferred_split(weight_bytes, tensors.src.layout.held_bytes());
         let block_pixels = if weight_bytes > CACHED_WEIGHT_BYTES {
             usize::MAX
         } else {
             let tile = kernel.tile_pixels();
-            let bytes_of_pixel = pixel_bytes(&src) * geometry.strides[0] * geometry.strides[1];
+            let bytes_of_pixel = pixel_bytes(&tensors.src) * geometry.strides[0] * geometry.strides[1];
             round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
         };
         let regions = geometry.regions();
         let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, panels, bias, src, residual, dst, bounds, split, block_pixels })
+        Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels })
     }
 
     /// Samples whose pixels lie one after another in every tensor are one longer row.
     fn merged(&self, samples: usize) -> Option<ConvGeometry> {
         let pixels = self.geometry.output_pixels();
-        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
-        let all_dense = dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense);
-        (samples > 1 && self.geometry.is_row() && all_dense).then(|| self.geometry.with_row(samples * pixels))
+        let mergeable = samples > 1 && self.geometry.is_row() && self.tensors.are_dense_rows(pixels);
+        mergeable.then(|| self.geometry.with_row(samples * pixels))
     }
 
     /// The block of a piece of a region for one group's channels from `channel` on.
@@ -85,27 +79,12 @@ impl F32ConvStep {
         sample: &SampleAddresses,
     ) -> F32Block {
         let shape = geometry.weight_shape();
-        let pixel = pixel_bytes(&self.src);
+        let pixel = pixel_bytes(&self.tensors.src);
         let taps = geometry.taps(piece, pixel, shape.ic, PANEL_CHANNELS * size_of::<f32>(), size_of::<f32>());
-        let first = geometry.src_pixel(piece.rows.start, piece.cols.start, piece.tap_rows.start, piece.tap_cols.start);
-        let src = Pixels {
-            // With no valid tap nothing is read and the address does not matter.
-            start: sample.src.wrapping_offset(first * pixel as isize + (group * shape.ic * size_of::<f32>()) as isize),
-            row_stride: (geometry.strides[0] * geometry.input[1] * pixel) as isize,
-            col_stride: (geometry.strides[1] * pixel) as isize,
-        };
+        let src = source_pixels(sample.src, pixel, geometry, piece, group * shape.ic * size_of::<f32>());
         let first_channel = group * shape.oc + channels.start;
-        let place = |tensor: &Tensor| {
-            let pixel = pixel_bytes(tensor);
-            let offset = (piece.rows.start * geometry.output[1] + piece.cols.start) * pixel + first_channel * size_of::<f32>();
-            (offset, (geometry.output[1] * pixel) as isize, pixel as isize)
-        };
-        let residual = sample.residual.zip(self.residual.as_ref()).map(|(start, tensor)| {
-            let (offset, row_stride, col_stride) = place(tensor);
-            Pixels { start: start.wrapping_add(offset), row_stride, col_stride }
-        });
-        let (offset, row_stride, col_stride) = place(&self.dst);
-        let dst = Pixels { start: sample.dst.wrapping_add(offset), row_stride, col_stride };
+        let residual = self.tensors.residual_pixels(sample, geometry, piece, first_channel);
+        let dst = self.tensors.dst_pixels(sample, geometry, piece, first_channel);
         let panel = group * shape.panels() + channels.start / PANEL_CHANNELS;
         let first_tap = piece.tap_rows.start * geometry.kernel[1] + piece.tap_cols.start;
         let weight_offset = panel * shape.panel_floats() + first_tap * shape.ic * PANEL_CHANNELS;
@@ -126,13 +105,6 @@ impl F32ConvStep {
         };
         if block.cols == 1 && block.rows > 1 { transposed(block) } else { block }
     }
-}
-
-/// Where one sample's tensors start.
-struct SampleAddresses {
-    src: *const u8,
-    residual: Option<*const u8>,
-    dst: *mut u8,
 }
 
 /// The same block with rows and columns exchanged.
@@ -157,12 +129,7 @@ impl Step for F32ConvStep {
             return Ok(());
         }
         for sample in 0..samples {
-            let at = |tensor: &Tensor| run.memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
-            let addresses = SampleAddresses {
-                src: at(&self.src),
-                residual: self.residual.as_ref().map(at),
-                dst: run.memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
-            };
+            let addresses = self.tensors.at(run.memory, sample);
             for group in 0..geometry.groups {
                 for region in &self.regions {
                     // A region of a merged row is the whole row.

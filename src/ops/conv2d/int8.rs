@@ -1,12 +1,12 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, Int8Weights, OutputScale, SampleTables};
+use super::placement::{Int8Result, LayerTensors, SampleAddresses, pixel_bytes, source_pixels, swap, swap_output};
 use crate::error::Result;
-use crate::graph::Bounds;
-use crate::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, Taps};
+use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, Taps};
 use crate::ops::layout::U8_INNER_MULTIPLE;
-use crate::ops::step::{Step, StepInfo, StepRun, Tensor};
-use crate::packed::{K_GROUP, ROW_BYTES};
+use crate::ops::step::{Step, StepInfo, StepRun};
+use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
 use std::sync::Arc;
 
@@ -17,20 +17,6 @@ const CACHED_WEIGHT_BYTES: usize = 192 << 10;
 /// A gathered panel block, in L2.
 const PANEL_BLOCK_BYTES: usize = 128 << 10;
 
-/// What becomes of `f`.
-#[derive(Debug, Clone)]
-pub enum Int8Result {
-    /// Bytes, with the residual's zero point and ratio `s_r / s_y` where there is one.
-    U8 {
-        /// Zero point and clamp.
-        requantize: Requantize,
-        /// `(z_r, s_r / s_y)`.
-        residual: (i32, f32),
-    },
-    /// Floats.
-    F32(Bounds),
-}
-
 /// An int8 convolution or linear layer.
 pub struct Int8ConvStep {
     info: StepInfo,
@@ -38,18 +24,11 @@ pub struct Int8ConvStep {
     geometry: ConvGeometry,
     regions: Vec<(Region, usize)>,
     tables: ChannelTables,
-    src: Tensor,
-    residual: Option<Tensor>,
-    dst: Tensor,
+    tensors: LayerTensors,
     result: Int8Result,
     form: SourceForm,
     split: Split,
     block_pixels: usize,
-}
-
-/// Bytes from one pixel (or row of a matrix) to the next.
-pub(super) fn pixel_bytes(tensor: &Tensor) -> usize {
-    tensor.layout.inner_stride() * tensor.layout.element.size_bytes()
 }
 
 impl Int8ConvStep {
@@ -57,16 +36,13 @@ impl Int8ConvStep {
     ///
     /// # Errors
     /// A constant that is too short.
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
         info: StepInfo,
         kernel: Arc<dyn Int8Kernel>,
         geometry: ConvGeometry,
         weights: Int8Weights,
         scale: OutputScale,
-        src: Tensor,
-        residual: Option<Tensor>,
-        dst: Tensor,
+        tensors: LayerTensors,
         result: Int8Result,
     ) -> Result<Self> {
         let geometry = geometry.collapsed();
@@ -81,12 +57,12 @@ impl Int8ConvStep {
         };
         let regions = if form == SourceForm::Direct { geometry.regions() } else { vec![whole] };
         let weight_bytes = geometry.groups * shape.panels() * shape.panel_bytes();
-        let split = geometry.preferred_split(weight_bytes, src.layout.held_bytes());
+        let split = geometry.preferred_split(weight_bytes, tensors.src.layout.held_bytes());
         let tile = kernel.tile_pixels();
         let block_pixels = match form {
             SourceForm::Direct if weight_bytes > CACHED_WEIGHT_BYTES => usize::MAX,
             SourceForm::Direct => {
-                let bytes_of_pixel = pixel_bytes(&src) * geometry.strides[0] * geometry.strides[1];
+                let bytes_of_pixel = pixel_bytes(&tensors.src) * geometry.strides[0] * geometry.strides[1];
                 round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
             }
             SourceForm::Gathered { bytes_per_value, k_multiple } => {
@@ -94,18 +70,17 @@ impl Int8ConvStep {
                 round_up((PANEL_BLOCK_BYTES / row.max(1)).clamp(tile, 256), tile)
             }
         };
-        let tables = ChannelTables::new(&geometry, weights, scale, &regions)?;
+        let tables = ChannelTables::new(&geometry, weights, scale, &regions, weight_bytes)?;
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
         let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, tables, src, residual, dst, result, form, split, block_pixels })
+        Ok(Self { info, kernel, geometry, regions, tables, tensors, result, form, split, block_pixels })
     }
 
     /// Samples whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
     fn merged(&self, samples: usize) -> Option<ConvGeometry> {
         let pixels = self.geometry.output_pixels();
-        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
-        let all_dense = dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense);
-        (samples > 1 && self.geometry.is_row() && all_dense && !self.tables.is_dynamic()).then(|| self.geometry.with_row(samples * pixels))
+        let mergeable = samples > 1 && self.geometry.is_row() && !self.tables.is_dynamic() && self.tensors.are_dense_rows(pixels);
+        mergeable.then(|| self.geometry.with_row(samples * pixels))
     }
 
     fn panel_row_values(&self, k_multiple: usize) -> usize {
@@ -135,9 +110,7 @@ struct SampleRun<'a> {
     geometry: &'a ConvGeometry,
     ranges: PartRanges,
     tables: SampleTables<'a>,
-    src: *const u8,
-    residual: Option<*const u8>,
-    dst: *mut u8,
+    addresses: SampleAddresses,
 }
 
 impl SampleRun<'_> {
@@ -151,32 +124,12 @@ impl SampleRun<'_> {
         let first_channel = group * shape.oc + channel;
         let padded = if last { round_up(geometry.out_channels, U8_INNER_MULTIPLE) - geometry.out_channels } else { 0 };
         let first_tap = region.tap_rows.start * geometry.kernel[1] + region.tap_cols.start;
-        let panel = group * shape.panels() + channel / crate::packed::PANEL_CHANNELS;
+        let panel = group * shape.panels() + channel / PANEL_CHANNELS;
         let row_offset = first_tap * shape.groups_per_tap() * ROW_BYTES;
-        // SAFETY: the panel and tap exist in the packed weights, whose length was checked when the tables were made.
-        let weights = unsafe { step.tables.panels().add(panel * shape.panel_bytes() + row_offset) };
+        let weights = step.tables.panels().wrapping_add(panel * shape.panel_bytes() + row_offset);
         let (comp, mult, bias) = self.tables.at(class, group, channel);
-        let place = |tensor: &Tensor| {
-            let pixel = pixel_bytes(tensor);
-            let offset = (region.rows.start * geometry.output[1] + region.cols.start) * pixel;
-            let offset = offset + first_channel * tensor.layout.element.size_bytes();
-            (offset, (geometry.output[1] * pixel) as isize, pixel as isize)
-        };
-        let residual = self.residual.zip(step.residual.as_ref()).map(|(start, tensor)| {
-            let (offset, row_stride, col_stride) = place(tensor);
-            // SAFETY: the region lies inside the residual, which has the output's shape.
-            Pixels { start: unsafe { start.add(offset) }, row_stride, col_stride }
-        });
-        let (offset, row_stride, col_stride) = place(&step.dst);
-        // SAFETY: the region lies inside the output.
-        let dst = Pixels { start: unsafe { self.dst.add(offset) }, row_stride, col_stride };
-        let (output, stored_channels) = match &step.result {
-            Int8Result::U8 { requantize, residual: (zero_point, ratio) } => {
-                let residual = residual.map(|src| Residual { src, zero_point: *zero_point, ratio: *ratio });
-                (Int8Output::U8 { dst, residual, requantize: *requantize }, channels + padded)
-            }
-            Int8Result::F32(bounds) => (Int8Output::F32 { dst, residual, low: bounds.low, high: bounds.high }, channels),
-        };
+        let output = step.tensors.int8_output(&step.result, &self.addresses, geometry, region, first_channel);
+        let stored_channels = if matches!(step.result, Int8Result::U8 { .. }) { channels + padded } else { channels };
         let (rows, cols) = (region.rows.len(), region.cols.len());
         let panel_stride = shape.panel_bytes();
         let block = Int8Block { src, rows, cols, taps, weights, panel_stride, channels, stored_channels, comp, mult, bias, output };
@@ -187,21 +140,14 @@ impl SampleRun<'_> {
     fn run_direct(&self, kernel_scratch: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
         let shape = geometry.weight_shape();
-        let pixel = pixel_bytes(&step.src);
+        let pixel = pixel_bytes(&step.tensors.src);
         for group in 0..geometry.groups {
             for (region, class) in &step.regions {
                 // A region of a merged row is the whole row.
                 let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
                 for piece in self.ranges.pieces(region, step.block_pixels) {
                     let taps = geometry.taps(&piece, pixel, shape.groups_per_tap(), ROW_BYTES, K_GROUP);
-                    let first = geometry.src_pixel(piece.rows.start, piece.cols.start, piece.tap_rows.start, piece.tap_cols.start);
-                    let offset = first * pixel as isize + (group * shape.ic) as isize;
-                    let src = Pixels {
-                        // With no valid tap nothing is read and the address does not matter.
-                        start: self.src.wrapping_offset(offset),
-                        row_stride: (geometry.strides[0] * geometry.input[1] * pixel) as isize,
-                        col_stride: (geometry.strides[1] * pixel) as isize,
-                    };
+                    let src = source_pixels(self.addresses.src, pixel, geometry, &piece, group * shape.ic);
                     let block = self.block(&piece, *class, group, src, taps);
                     // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights,
                     // tables and outputs cover the channels (checked when planned); parts write disjoint places.
@@ -255,7 +201,7 @@ impl SampleRun<'_> {
     fn gather_pixel(&self, pixel: usize, group: usize, bytes_per_value: usize, padding: &[u8], row: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
         let (out_row, out_col) = (pixel / geometry.output[1], pixel % geometry.output[1]);
-        let pixel_bytes = pixel_bytes(&step.src);
+        let pixel_bytes = pixel_bytes(&step.tensors.src);
         let tap_values = padding.len();
         let inside = |axis: usize, out: usize, tap: usize| {
             let at = (out * geometry.strides[axis] + tap * geometry.dilations[axis]) as isize - geometry.pad_begin[axis] as isize;
@@ -267,7 +213,7 @@ impl SampleRun<'_> {
             for tap_col in 0..geometry.kernel[1] {
                 let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
                 let valid = row_inside && inside(1, out_col, tap_col);
-                let from = if valid { self.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
+                let from = if valid { self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
                 // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
                 // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
                 unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
@@ -280,19 +226,7 @@ impl SampleRun<'_> {
 
 /// The same block with rows and columns exchanged: a column of pixels becomes a row.
 fn transposed(block: Int8Block) -> Int8Block {
-    let src = swap(block.src);
-    let output = match block.output {
-        Int8Output::U8 { dst, residual, requantize } => {
-            Int8Output::U8 { dst: swap(dst), residual: residual.map(|r| Residual { src: swap(r.src), ..r }), requantize }
-        }
-        Int8Output::F32 { dst, residual, low, high } => Int8Output::F32 { dst: swap(dst), residual: residual.map(swap), low, high },
-        Int8Output::I32 { dst } => Int8Output::I32 { dst: swap(dst) },
-    };
-    Int8Block { src, output, rows: block.cols, cols: block.rows, ..block }
-}
-
-pub(super) fn swap<P>(pixels: Pixels<P>) -> Pixels<P> {
-    Pixels { start: pixels.start, row_stride: pixels.col_stride, col_stride: pixels.row_stride }
+    Int8Block { src: swap(block.src), output: swap_output(block.output), rows: block.cols, cols: block.rows, ..block }
 }
 
 impl Step for Int8ConvStep {
@@ -310,16 +244,8 @@ impl Step for Int8ConvStep {
         self.kernel.enter();
         for sample in 0..samples {
             let tables = self.tables.sample(run.memory, sample, table_scratch);
-            let at = |tensor: &Tensor| run.memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
-            let sample_run = SampleRun {
-                step: self,
-                geometry,
-                ranges: ranges.clone(),
-                tables,
-                src: at(&self.src),
-                residual: self.residual.as_ref().map(at),
-                dst: run.memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
-            };
+            let addresses = self.tensors.at(run.memory, sample);
+            let sample_run = SampleRun { step: self, geometry, ranges: ranges.clone(), tables, addresses };
             match self.form {
                 SourceForm::Direct => sample_run.run_direct(kernel_scratch),
                 SourceForm::Gathered { bytes_per_value, k_multiple } => {

@@ -81,18 +81,18 @@ fn cast<'a, T: bytemuck::AnyBitPattern>(bytes: &'a SharedBytes, what: &str, len:
 }
 
 impl ChannelTables {
-    /// Tables for the tap classes that occur in `regions`; `gathered` kernels use the class of all taps alone.
+    /// Tables for the tap classes that occur in `regions`, for weights of `panel_bytes` bytes.
     ///
     /// # Errors
     /// [`Error::Graph`] if a constant is too short.
-    pub fn new(geometry: &ConvGeometry, weights: Int8Weights, scale: OutputScale, regions: &[Region]) -> Result<Self> {
+    pub fn new(geometry: &ConvGeometry, weights: Int8Weights, scale: OutputScale, regions: &[Region], panel_bytes: usize) -> Result<Self> {
         let shape = geometry.weight_shape();
         let padded = round_up(shape.oc, PANEL_CHANNELS);
         let class_len = geometry.groups * padded;
         let tap_sums: &[i32] = cast(&weights.tap_sums, "a table of weight sums", class_len * shape.taps)?;
         cast::<f32>(&weights.scale, "a table of multipliers", class_len)?;
         cast::<f32>(&weights.bias, "a bias table", class_len)?;
-        if weights.panels.len() < geometry.groups * shape.panels() * shape.panel_bytes() {
+        if weights.panels.len() < panel_bytes {
             return Err(Error::Graph("packed weights are too short for their convolution".into()));
         }
         let mut classes: Vec<(Range<usize>, Range<usize>)> = Vec::new();

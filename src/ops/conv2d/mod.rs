@@ -8,9 +8,11 @@ mod f32;
 mod geometry;
 mod int8;
 mod int8_channels;
+mod placement;
 
 pub use depthwise::{F32DepthwiseStep, Int8DepthwiseStep};
 pub use f32::F32ConvStep;
 pub use geometry::ConvGeometry;
 pub use int8::Int8ConvStep;
-pub use int8_channels::{ChannelTables, Int8Weights, OutputScale};
+pub use int8_channels::{Int8Weights, OutputScale, SampleQParams};
+pub use placement::{Int8Result, LayerTensors};

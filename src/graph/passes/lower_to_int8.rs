@@ -1,0 +1,230 @@
+//! From an optimized float graph, its assignment and solved qparams to the graph that runs: packed int8 weights, bytes
+//! where they are wanted, and conversions where int8 and float meet.
+use super::assign_precision::{Assignment, NodePrecision};
+use super::pack_float::{WeightLayout, float_weights};
+use super::quantize_weights::{QuantizedWeights, dynamic_weights, static_weights};
+use crate::error::{Error, Result};
+use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
+use crate::quantize::{LayerQConfig, quantize_weights};
+use crate::tensor::{DType, SharedBytes};
+use rayon::prelude::*;
+
+/// Quantizes an operator's function over all 256 bytes; provided by the caller, which knows the float kernels.
+pub type UnaryFunction<'a> = &'a (dyn Fn(Unary, &[f32]) -> Vec<f32> + Sync);
+
+struct Lowering<'a> {
+    source: &'a Graph,
+    assignment: &'a Assignment,
+    /// One for each tied set.
+    types: &'a [QuantizedType],
+    unary: UnaryFunction<'a>,
+    lowered: Graph,
+    /// The forms in which each source value exists: float, bytes, bytes with run-time qparams.
+    float: Vec<Option<ValueId>>,
+    bytes: Vec<Option<ValueId>>,
+    dynamic: Vec<Option<ValueId>>,
+}
+
+/// Lowers `source`. `types` has the solved type of each set of `assignment.tied`.
+///
+/// # Errors
+/// Weights or multipliers that are not finite, naming the node; out of memory.
+pub fn run(source: &Graph, assignment: &Assignment, types: &[QuantizedType], unary: UnaryFunction<'_>) -> Result<Graph> {
+    let weights: Vec<Option<QuantizedWeights>> = source
+        .nodes
+        .par_iter()
+        .zip(&assignment.nodes)
+        .zip(&assignment.settings)
+        .map(|((node, precision), setting)| match precision {
+            NodePrecision::Float(_) => Ok(None),
+            _ => quantized_weights(source, node, setting),
+        })
+        .collect::<Result<_>>()?;
+    let count = source.values.len();
+    let mut lowering = Lowering {
+        source,
+        assignment,
+        types,
+        unary,
+        lowered: Graph::default(),
+        float: vec![None; count],
+        bytes: vec![None; count],
+        dynamic: vec![None; count],
+    };
+    for &input in &source.inputs {
+        let value = source.value(input);
+        let id = lowering.lowered.add_value(value.name.clone(), ValueType::F32);
+        lowering.lowered.values[id.index()].declared.clone_from(&value.declared);
+        lowering.float[input.index()] = Some(id);
+        lowering.lowered.inputs.push(id);
+    }
+    for (index, weights) in weights.iter().enumerate() {
+        lowering.lower_node(index, weights.as_ref())?;
+    }
+    for &output in &source.outputs {
+        let id = lowering.float(output)?;
+        lowering.lowered.outputs.push(id);
+    }
+    Ok(lowering.lowered)
+}
+
+/// The integers of a node's weights, if it has weights.
+fn quantized_weights(graph: &Graph, node: &Node, setting: &LayerQConfig) -> Result<Option<QuantizedWeights>> {
+    let Some((layout, weights)) = WeightLayout::of(&node.op) else { return Ok(None) };
+    let float = float_weights(graph, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
+    let quantized = quantize_weights(&float.weight, layout.out_channels(), &setting.weight)
+        .map_err(|error| Error::NotFinite(format!("node {}: weights: {error}", node.name)))?;
+    Ok(Some(QuantizedWeights { values: quantized.values, scales: quantized.scales }))
+}
+
+impl Lowering<'_> {
+    fn name(&self, value: ValueId) -> &str {
+        &self.source.value(value).name
+    }
+
+    /// The type of a source value that is held as bytes.
+    fn byte_type(&self, value: ValueId) -> Option<QuantizedType> {
+        self.assignment.set_of[value.index()].map(|set| self.types[set])
+    }
+
+    fn push(&mut self, name: String, op: Op, inputs: Vec<ValueId>, output_name: String, ty: ValueType) -> ValueId {
+        let output = self.lowered.add_value(output_name, ty);
+        self.lowered.nodes.push(Node { name, op, inputs, output });
+        output
+    }
+
+    /// The float form of a value.
+    fn float(&mut self, value: ValueId) -> Result<ValueId> {
+        if let Some(id) = self.float[value.index()] {
+            return Ok(id);
+        }
+        let name = self.name(value).to_owned();
+        let id = match (self.bytes[value.index()], self.source.value_constant(value)) {
+            (Some(bytes), _) => {
+                let made = format!("{name}/dequantized");
+                self.push(format!("{name}/dequantize"), Op::Dequantize, vec![bytes], made, ValueType::F32)
+            }
+            (None, Some(constant)) => self.lowered.add_constant_value(name, constant.clone()),
+            (None, None) => return Err(Error::Graph(format!("value {name} is read before it is computed"))),
+        };
+        self.float[value.index()] = Some(id);
+        Ok(id)
+    }
+
+    /// The form of a value as bytes with its fixed qparams.
+    fn bytes(&mut self, value: ValueId) -> Result<ValueId> {
+        if let Some(id) = self.bytes[value.index()] {
+            return Ok(id);
+        }
+        let ty = self.byte_type(value).ok_or_else(|| Error::Graph(format!("value {} has no qparams", self.name(value))))?;
+        let name = self.name(value).to_owned();
+        let float = self.float(value)?;
+        let made = format!("{name}/quantized");
+        let id = self.push(format!("{name}/quantize"), Op::Quantize, vec![float], made, ValueType::Quantized(ty));
+        self.bytes[value.index()] = Some(id);
+        Ok(id)
+    }
+
+    /// The form of a value as bytes with qparams of the run.
+    fn dynamic(&mut self, value: ValueId) -> Result<ValueId> {
+        if let Some(id) = self.dynamic[value.index()] {
+            return Ok(id);
+        }
+        let name = self.name(value).to_owned();
+        let float = self.float(value)?;
+        let made = format!("{name}/dynamic");
+        let id = self.push(format!("{name}/dynamic_quantize"), Op::DynamicQuantize, vec![float], made, ValueType::DynamicQuantized);
+        self.dynamic[value.index()] = Some(id);
+        Ok(id)
+    }
+
+    fn lower_node(&mut self, index: usize, weights: Option<&QuantizedWeights>) -> Result<()> {
+        let node = &self.source.nodes[index];
+        let output_type = self.byte_type(node.output);
+        match (&self.assignment.nodes[index], weights) {
+            (NodePrecision::Float(_), _) => self.keep_float(node),
+            (NodePrecision::Dynamic, Some(weights)) => self.lower_layer(node, weights, true),
+            (NodePrecision::Static, Some(weights)) => self.lower_layer(node, weights, false),
+            (_, None) => self.lower_follower(node, output_type),
+        }
+    }
+
+    fn keep_float(&mut self, node: &Node) -> Result<()> {
+        let inputs = node.inputs.iter().map(|&input| self.float(input)).collect::<Result<Vec<_>>>()?;
+        let op = self.with_constants(&node.op);
+        let id = self.push(node.name.clone(), op, inputs, self.name(node.output).to_owned(), ValueType::F32);
+        self.float[node.output.index()] = Some(id);
+        Ok(())
+    }
+
+    /// The operator with its constants copied into the lowered graph.
+    fn with_constants(&mut self, op: &Op) -> Op {
+        let mut op = op.clone();
+        let mut copy = |id: &mut crate::graph::ConstantId| *id = self.lowered.add_constant(self.source.constant(*id).clone());
+        match &mut op {
+            Op::Conv2d(crate::graph::Conv2d { weights, .. }) | Op::Linear(crate::graph::Linear { weights, .. }) => match weights {
+                ConvWeights::Float { weight, bias } | ConvWeights::PackedFloat { panels: weight, bias } => {
+                    copy(weight);
+                    bias.iter_mut().for_each(copy);
+                }
+                ConvWeights::Static { .. } | ConvWeights::Dynamic { .. } => {}
+            },
+            Op::ChannelAffine { scale, shift } => {
+                copy(scale);
+                copy(shift);
+            }
+            Op::Lookup(table) => copy(table),
+            _ => {}
+        }
+        op
+    }
+
+    /// A convolution or linear layer.
+    fn lower_layer(&mut self, node: &Node, quantized: &QuantizedWeights, dynamic: bool) -> Result<()> {
+        let (layout, weights) = WeightLayout::of(&node.op).ok_or_else(|| Error::Graph(format!("node {} has no weights", node.name)))?;
+        let float = float_weights(self.source, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
+        let output_type = self.byte_type(node.output).filter(|_| !dynamic);
+        let input = if dynamic { self.dynamic(node.inputs[0])? } else { self.bytes(node.inputs[0])? };
+        let mut inputs = vec![input];
+        if let Some(&residual) = node.inputs.get(1) {
+            inputs.push(if output_type.is_some() { self.bytes(residual)? } else { self.float(residual)? });
+        }
+        let weights = if dynamic {
+            dynamic_weights(&mut self.lowered, &node.name, layout, quantized, &float)?
+        } else {
+            let input = self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;
+            let output = output_type.map(|ty| ty.qparams);
+            static_weights(&mut self.lowered, &node.name, layout, quantized, &float, input.qparams, output)?
+        };
+        let mut op = node.op.clone();
+        match &mut op {
+            Op::Conv2d(conv) => conv.weights = weights,
+            Op::Linear(linear) => linear.weights = weights,
+            _ => return Err(Error::Graph(format!("node {} has no weights", node.name))),
+        }
+        let ty = output_type.map_or(ValueType::F32, ValueType::Quantized);
+        let id = self.push(node.name.clone(), op, inputs, self.name(node.output).to_owned(), ty);
+        let forms = if output_type.is_some() { &mut self.bytes } else { &mut self.float };
+        forms[node.output.index()] = Some(id);
+        Ok(())
+    }
+
+    /// An operator that runs on bytes because its output is wanted as bytes.
+    fn lower_follower(&mut self, node: &Node, output_type: Option<QuantizedType>) -> Result<()> {
+        let ty = output_type.ok_or_else(|| Error::Graph(format!("node {} has no output qparams", node.name)))?;
+        let inputs = node.inputs.iter().map(|&input| self.bytes(input)).collect::<Result<Vec<_>>>()?;
+        let op = match &node.op {
+            Op::Unary(unary) => {
+                let input = self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;
+                let points: Vec<f32> = (0..256).map(|byte| input.qparams.dequantize(byte)).collect();
+                let table: Vec<u8> = (self.unary)(*unary, &points).iter().map(|&y| ty.byte(y)).collect();
+                let data = SharedBytes::copy_of(&table)?;
+                Op::Lookup(self.lowered.add_constant(Constant { dtype: DType::U8, dims: vec![256], data }))
+            }
+            op => op.clone(),
+        };
+        let id = self.push(node.name.clone(), op, inputs, self.name(node.output).to_owned(), ValueType::Quantized(ty));
+        self.bytes[node.output.index()] = Some(id);
+        Ok(())
+    }
+}

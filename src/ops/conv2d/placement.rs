@@ -1,0 +1,131 @@
+//! Where the pixels of a block lie in a layer's tensors, and what the epilogue makes of them.
+use super::geometry::{ConvGeometry, Region};
+use crate::graph::Bounds;
+use crate::kernels::{Int8Output, Pixels, Requantize, Residual};
+use crate::ops::step::Tensor;
+
+/// What becomes of an int8 layer's `f`.
+#[derive(Debug, Clone)]
+pub enum Int8Result {
+    /// Bytes, with the residual's zero point and ratio `s_r / s_y` where there is one.
+    U8 {
+        /// Zero point and clamp.
+        requantize: Requantize,
+        /// `(z_r, s_r / s_y)`.
+        residual: (i32, f32),
+    },
+    /// Floats.
+    F32(Bounds),
+}
+
+/// Bytes from one pixel (or row of a matrix) to the next.
+pub fn pixel_bytes(tensor: &Tensor) -> usize {
+    tensor.layout.inner_stride() * tensor.layout.element.size_bytes()
+}
+
+/// The rectangle with rows and columns exchanged.
+pub fn swap<P>(pixels: Pixels<P>) -> Pixels<P> {
+    Pixels { start: pixels.start, row_stride: pixels.col_stride, col_stride: pixels.row_stride }
+}
+
+/// An int8 output with rows and columns exchanged.
+pub fn swap_output(output: Int8Output) -> Int8Output {
+    match output {
+        Int8Output::U8 { dst, residual, requantize } => {
+            Int8Output::U8 { dst: swap(dst), residual: residual.map(|r| Residual { src: swap(r.src), ..r }), requantize }
+        }
+        Int8Output::F32 { dst, residual, low, high } => Int8Output::F32 { dst: swap(dst), residual: residual.map(swap), low, high },
+        Int8Output::I32 { dst } => Int8Output::I32 { dst: swap(dst) },
+    }
+}
+
+/// Byte offset of a piece's first pixel at `channel`, and the strides of its rows and pixels.
+pub fn output_place(tensor: &Tensor, geometry: &ConvGeometry, piece: &Region, channel: usize) -> (usize, isize, isize) {
+    let pixel = pixel_bytes(tensor);
+    let first = (piece.rows.start * geometry.output[1] + piece.cols.start) * pixel;
+    (first + channel * tensor.layout.element.size_bytes(), (geometry.output[1] * pixel) as isize, pixel as isize)
+}
+
+/// Source pixels of a piece at its first valid tap, `channel_bytes` into each pixel. With no valid tap nothing is read
+/// and the address does not matter.
+pub fn source_pixels(start: *const u8, pixel: usize, geometry: &ConvGeometry, piece: &Region, channel_bytes: usize) -> Pixels<*const u8> {
+    let first = geometry.src_pixel(piece.rows.start, piece.cols.start, piece.tap_rows.start, piece.tap_cols.start);
+    Pixels {
+        start: start.wrapping_offset(first * pixel as isize + channel_bytes as isize),
+        row_stride: (geometry.strides[0] * geometry.input[1] * pixel) as isize,
+        col_stride: (geometry.strides[1] * pixel) as isize,
+    }
+}
+
+/// Addresses of one sample's tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleAddresses {
+    /// Source.
+    pub src: *const u8,
+    /// Fused residual.
+    pub residual: Option<*const u8>,
+    /// Destination.
+    pub dst: *mut u8,
+}
+
+/// The tensors of a convolution or linear layer.
+#[derive(Debug, Clone)]
+pub struct LayerTensors {
+    /// Source.
+    pub src: Tensor,
+    /// Fused residual, of the destination's shape.
+    pub residual: Option<Tensor>,
+    /// Destination.
+    pub dst: Tensor,
+}
+
+impl LayerTensors {
+    /// Addresses of sample `sample` of the chunk.
+    pub fn at(&self, memory: &crate::ops::Memory<'_>, sample: usize) -> SampleAddresses {
+        let at = |tensor: &Tensor| memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
+        SampleAddresses {
+            src: at(&self.src),
+            residual: self.residual.as_ref().map(at),
+            dst: memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
+        }
+    }
+
+    /// Whether the samples of every tensor lie one after another as rows of `pixels` pixels.
+    pub fn are_dense_rows(&self, pixels: usize) -> bool {
+        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
+        dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense)
+    }
+
+    /// Destination pixels of a piece from `channel` on.
+    pub fn dst_pixels(&self, sample: &SampleAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Pixels<*mut u8> {
+        let (offset, row_stride, col_stride) = output_place(&self.dst, geometry, piece, channel);
+        Pixels { start: sample.dst.wrapping_add(offset), row_stride, col_stride }
+    }
+
+    /// Residual pixels of a piece from `channel` on.
+    pub fn residual_pixels(
+        &self,
+        sample: &SampleAddresses,
+        geometry: &ConvGeometry,
+        piece: &Region,
+        channel: usize,
+    ) -> Option<Pixels<*const u8>> {
+        sample.residual.zip(self.residual.as_ref()).map(|(start, tensor)| {
+            let (offset, row_stride, col_stride) = output_place(tensor, geometry, piece, channel);
+            Pixels { start: start.wrapping_add(offset), row_stride, col_stride }
+        })
+    }
+
+    /// The epilogue of a piece from `channel` on.
+    pub fn int8_output(&self, result: &Int8Result, sample: &SampleAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Int8Output {
+        let dst = self.dst_pixels(sample, geometry, piece, channel);
+        let residual = self.residual_pixels(sample, geometry, piece, channel);
+        match result {
+            Int8Result::U8 { requantize, residual: (zero_point, ratio) } => {
+                let residual = residual.map(|src| Residual { src, zero_point: *zero_point, ratio: *ratio });
+                Int8Output::U8 { dst, residual, requantize: *requantize }
+            }
+            Int8Result::F32(bounds) => Int8Output::F32 { dst, residual, low: bounds.low, high: bounds.high },
+        }
+    }
+}
