@@ -1,9 +1,20 @@
 //! The graph: values, operators, shape inference and passes. Float graphs come from `onnx` or the builder; lowered
 //! graphs, whose convolutions carry packed weights and whose values may be bytes, come from `passes::lower_to_int8`.
+mod batch_norm;
+mod builder;
 mod ir;
 mod ops;
 pub mod passes;
+pub mod rank_inference;
+mod sample_independence;
 pub mod shape_inference;
+pub mod validate;
+mod window;
 
+pub use batch_norm::BatchNorm;
+pub use builder::{Conv2dAttributes, GraphBuilder};
 pub use ir::{Constant, ConstantId, Graph, Node, QuantizedType, Value, ValueId, ValueType};
 pub use ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Reshape, Unary};
+pub use sample_independence::keeps_samples_apart;
+pub use shape_inference::infer_shapes;
+pub use validate::validate;

@@ -292,7 +292,29 @@ pub enum Op {
     DynamicQuantize,
 }
 
+impl ConvWeights {
+    /// The constants that hold the weights.
+    pub fn constants_mut(&mut self) -> Vec<&mut ConstantId> {
+        match self {
+            ConvWeights::Float { weight, bias } => std::iter::once(weight).chain(bias).collect(),
+            ConvWeights::Static { panels, tap_sums, mult, bias } => vec![panels, tap_sums, mult, bias],
+            ConvWeights::Dynamic { panels, tap_sums, scale, bias } => vec![panels, tap_sums, scale, bias],
+        }
+    }
+}
+
 impl Op {
+    /// The constants that the operator refers to by itself (not through its inputs).
+    pub fn constants_mut(&mut self) -> Vec<&mut ConstantId> {
+        match self {
+            Op::Conv2d(conv) => conv.weights.constants_mut(),
+            Op::Linear(linear) => linear.weights.constants_mut(),
+            Op::ChannelAffine { scale, shift } => vec![scale, shift],
+            Op::Lookup(table) => vec![table],
+            _ => Vec::new(),
+        }
+    }
+
     /// The operator's name, as in ONNX where it has one there.
     pub fn name(&self) -> &'static str {
         match self {

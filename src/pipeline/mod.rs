@@ -1,1 +1,12 @@
-//! The safe Rust facade.
+//! The safe Rust facade: what the C API and the command line call. One file an object.
+mod context;
+mod float_graph;
+mod model;
+mod prepared;
+mod session;
+
+pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
+pub use float_graph::{FloatGraph, TensorInfo};
+pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
+pub use prepared::{Prepared, Progress};
+pub use session::{Session, SessionOptions};

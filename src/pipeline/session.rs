@@ -1,0 +1,230 @@
+//! Runs a model or a float graph. A session holds the memory of one run at a time; many sessions share one model.
+use super::context::Context;
+use super::float_graph::{FloatGraph, TensorInfo, describe};
+use super::model::Model;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::graph::shape_inference::infer_shapes;
+use crate::ops::StepInfo;
+use crate::runtime::{Executor, Plan, PlanOptions};
+use crate::tensor::{DType, TensorView, TensorViewMut};
+use std::sync::Arc;
+
+/// What a session is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// The largest batch that `run` will be given; memory is held for it.
+    pub max_batch: usize,
+    /// Input shapes, where the graph leaves more than the batch open; `None`: taken from the first run's inputs.
+    pub input_dims: Option<Vec<Vec<usize>>>,
+    /// Whether a run with other input sizes makes a new plan (which allocates) instead of failing.
+    pub allow_resize: bool,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { max_batch: 1, input_dims: None, allow_resize: true }
+    }
+}
+
+/// Memory and plan for runs of one model.
+pub struct Session {
+    context: Context,
+    graph: Arc<Graph>,
+    options: SessionOptions,
+    executor: Option<Executor>,
+    /// Shapes the plan was made for, with the batch axis as planned.
+    planned: Vec<Vec<usize>>,
+}
+
+/// Full input shapes where the graph declares all but the batch axis.
+fn declared_dims(graph: &Graph, batch: usize) -> Option<Vec<Vec<usize>>> {
+    let dims_of = |declared: &[Option<usize>]| -> Option<Vec<usize>> {
+        let full = |(axis, dim): (usize, &Option<usize>)| if axis == 0 { Some(dim.unwrap_or(batch)) } else { *dim };
+        declared.iter().enumerate().map(full).collect()
+    };
+    graph.inputs.iter().map(|&input| dims_of(&graph.value(input).declared)).collect()
+}
+
+/// Whether two lists of shapes are equal but for axis 0.
+fn same_but_batch(a: &[Vec<usize>], b: &[Vec<usize>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.len() == b.len() && a.get(1..) == b.get(1..))
+}
+
+impl Session {
+    /// A session for an int8 model.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for input shapes that do not fit the graph, `OutOfMemory`.
+    pub fn new(model: &Model, options: SessionOptions) -> Result<Self> {
+        Self::for_graph(model.context().clone(), Arc::clone(model.graph()), options)
+    }
+
+    /// A session that runs the float graph: the ground truth that int8 is compared with.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn float(context: &Context, graph: &FloatGraph, options: SessionOptions) -> Result<Self> {
+        Self::for_graph(context.clone(), Arc::clone(graph.graph()), options)
+    }
+
+    fn for_graph(context: Context, graph: Arc<Graph>, options: SessionOptions) -> Result<Self> {
+        if options.max_batch == 0 {
+            return Err(Error::InvalidArgument("max_batch is 0".into()));
+        }
+        let dims = options.input_dims.clone().or_else(|| declared_dims(&graph, options.max_batch));
+        let mut session = Self { context, graph, options, executor: None, planned: Vec::new() };
+        if let Some(dims) = dims {
+            session.plan(dims)?;
+        }
+        Ok(session)
+    }
+
+    fn plan(&mut self, dims: Vec<Vec<usize>>) -> Result<()> {
+        check_declared(&self.graph, &dims)?;
+        let plan = Arc::new(Plan::new(&self.graph, &dims, PlanOptions { max_isa: self.context.max_isa() })?);
+        let executor = Executor::new(plan, self.context.threads().threads(), self.options.max_batch)?;
+        self.executor = Some(executor);
+        self.planned = dims;
+        Ok(())
+    }
+
+    /// Inputs in the graph's order.
+    pub fn inputs(&self) -> Vec<TensorInfo> {
+        describe(&self.graph, &self.graph.inputs)
+    }
+
+    /// Outputs in the graph's order.
+    pub fn outputs(&self) -> Vec<TensorInfo> {
+        describe(&self.graph, &self.graph.outputs)
+    }
+
+    /// Shapes of the outputs for inputs of the given shapes.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` if they do not fit the graph.
+    pub fn output_dims(&self, input_dims: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
+        check_declared(&self.graph, input_dims)?;
+        let shapes = infer_shapes(&self.graph, input_dims)?;
+        let shape = |value: &crate::graph::ValueId| shapes[value.index()].clone().unwrap_or_default();
+        Ok(self.graph.outputs.iter().map(shape).collect())
+    }
+
+    /// Name, operator and kernel of each step; empty before the plan is made.
+    pub fn steps(&self) -> Vec<StepInfo> {
+        let Some(executor) = &self.executor else { return Vec::new() };
+        executor.plan().steps.iter().map(|planned| planned.step.info()).collect()
+    }
+
+    /// Bytes of memory held for runs.
+    pub fn memory_bytes(&self) -> usize {
+        self.executor.as_ref().map_or(0, Executor::memory_bytes)
+    }
+
+    /// Runs one batch: f32 inputs and outputs in the graph's order, dense, any batch up to the largest. Does not allocate
+    /// unless the sizes changed.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument` (wrong number of tensors), `NotFinite` from a dynamic layer (naming tensor and
+    /// index). Outputs are written only on success.
+    pub fn run(&mut self, inputs: &[TensorView<'_>], outputs: &mut [TensorViewMut<'_>]) -> Result<()> {
+        let input_count = self.graph.inputs.len();
+        if inputs.len() != input_count || outputs.len() != self.graph.outputs.len() {
+            let needed = (input_count, self.graph.outputs.len());
+            let given = (inputs.len(), outputs.len());
+            return Err(Error::InvalidArgument(format!("{} inputs and {} outputs where {} and {} are needed", given.0, given.1, needed.0, needed.1)));
+        }
+        for (index, view) in inputs.iter().enumerate() {
+            check_f32("input", index, &self.graph.value(self.graph.inputs[index]).name, view.dtype())?;
+        }
+        for (index, view) in outputs.iter().enumerate() {
+            check_f32("output", index, &self.graph.value(self.graph.outputs[index]).name, view.dtype())?;
+        }
+        self.plan_for(inputs)?;
+        let samples = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
+        let executor = self.executor.as_mut().ok_or_else(|| Error::WrongState("the session has no plan".into()))?;
+        let plan = Arc::clone(executor.plan());
+        for (index, (view, planned)) in outputs.iter().zip(&plan.output_dims).enumerate() {
+            let fits = match plan.chunk_samples {
+                0 => view.dims() == planned,
+                _ => view.dims().first() == Some(&samples) && view.dims().get(1..) == planned.get(1..),
+            };
+            if !fits {
+                let name = &self.graph.value(self.graph.outputs[index]).name;
+                return Err(Error::ShapeMismatch(format!("output {index} ({name}) has shape {:?}; {planned:?} is needed for each sample of {samples}", view.dims())));
+            }
+        }
+        run_views(executor, self.context.threads(), samples, inputs, outputs)
+    }
+
+    /// Plans anew where the inputs' sizes are not the planned ones.
+    fn plan_for(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
+        let fits = |executor: &Executor| {
+            let plan = executor.plan();
+            let exact = |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims() == dims;
+            let but_batch = |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims().len() == dims.len() && view.dims().get(1..) == dims.get(1..);
+            let same_batch = inputs.iter().all(|view| view.dims().first() == inputs[0].dims().first());
+            match plan.chunk_samples {
+                0 => inputs.iter().zip(&plan.input_dims).all(exact),
+                _ => same_batch && inputs.iter().zip(&plan.input_dims).all(but_batch),
+            }
+        };
+        if self.executor.as_ref().is_some_and(fits) {
+            return Ok(());
+        }
+        let dims: Vec<Vec<usize>> = inputs.iter().map(|view| view.dims().to_vec()).collect();
+        check_declared(&self.graph, &dims)?;
+        if self.executor.is_some() && !self.options.allow_resize && !same_but_batch(&dims, &self.planned) {
+            return Err(Error::ShapeMismatch(format!("inputs of shapes {dims:?}; the session was planned for {:?}", self.planned)));
+        }
+        self.plan(dims)
+    }
+}
+
+/// The most inputs or outputs that a run takes without allocating.
+const INLINE_TENSORS: usize = 16;
+
+/// Hands the views' bytes to the executor.
+fn run_views(
+    executor: &mut Executor,
+    threads: &crate::threads::Executor,
+    samples: usize,
+    inputs: &[TensorView<'_>],
+    outputs: &mut [TensorViewMut<'_>],
+) -> Result<()> {
+    if inputs.len() > INLINE_TENSORS || outputs.len() > INLINE_TENSORS {
+        let inputs: Vec<&[u8]> = inputs.iter().map(TensorView::bytes).collect();
+        let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().map(TensorViewMut::bytes).collect();
+        return executor.run(threads, samples, &inputs, &mut outputs);
+    }
+    let mut input_bytes = [[].as_slice(); INLINE_TENSORS];
+    let mut output_bytes: [&mut [u8]; INLINE_TENSORS] = std::array::from_fn(|_| [].as_mut_slice());
+    inputs.iter().zip(&mut input_bytes).for_each(|(view, bytes)| *bytes = view.bytes());
+    let count = outputs.len();
+    outputs.iter_mut().zip(&mut output_bytes).for_each(|(view, bytes)| *bytes = view.bytes());
+    executor.run(threads, samples, &input_bytes[..inputs.len()], &mut output_bytes[..count])
+}
+
+fn check_f32(kind: &str, index: usize, name: &str, dtype: DType) -> Result<()> {
+    match dtype {
+        DType::F32 => Ok(()),
+        other => Err(Error::DTypeMismatch(format!("{kind} {index} ({name}) holds {}; f32 is needed", other.name()))),
+    }
+}
+
+/// Input shapes against what the graph declares.
+pub(super) fn check_declared(graph: &Graph, dims: &[Vec<usize>]) -> Result<()> {
+    if dims.len() != graph.inputs.len() {
+        return Err(Error::InvalidArgument(format!("{} input shapes where the graph has {} inputs", dims.len(), graph.inputs.len())));
+    }
+    for (index, (dims, &input)) in dims.iter().zip(&graph.inputs).enumerate() {
+        let value = graph.value(input);
+        let fits = |(dim, declared): (&usize, &Option<usize>)| declared.is_none_or(|declared| declared == *dim);
+        if dims.len() != value.declared.len() || !dims.iter().zip(&value.declared).all(fits) {
+            let declared: Vec<String> = value.declared.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
+            let message = format!("input {index} ({}) has shape {dims:?}; the graph declares [{}]", value.name, declared.join(", "));
+            return Err(Error::ShapeMismatch(message));
+        }
+    }
+    Ok(())
+}
