@@ -26,8 +26,7 @@ pub fn validate(graph: &Graph) -> Result<()> {
     for node in &graph.nodes {
         check_operator(graph, node).map_err(|error| name_node(error, node))?;
     }
-    let declared: Option<Vec<Vec<usize>>> =
-        graph.inputs.iter().map(|&id| graph.value(id).declared.iter().copied().collect()).collect();
+    let declared: Option<Vec<Vec<usize>>> = graph.inputs.iter().map(|&id| graph.value(id).declared.iter().copied().collect()).collect();
     declared.map_or(Ok(()), |inputs| infer_shapes(graph, &inputs).map(drop))
 }
 
