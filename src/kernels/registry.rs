@@ -2,7 +2,7 @@
 use super::portable::{DepthwisePortable, Int8Portable};
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 use super::x86::{avx2::Int8Avx2, depthwise_avx2::DepthwiseAvx2};
-use super::{DepthwiseKernel, F32Kernel, Int8Kernel};
+use super::{DepthwiseKernel, Int8Kernel};
 use crate::error::{Error, Result};
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 use crate::isa::Avx2;
@@ -49,9 +49,4 @@ pub fn depthwise_kernels(cap: Isa) -> Vec<Box<dyn DepthwiseKernel>> {
     kernels.push(Box::new(DepthwisePortable));
     kernels.retain(|kernel| kernel.isa() <= cap);
     kernels
-}
-
-/// Every f32 kernel this machine can run below the cap, best first; the last is always portable.
-pub fn f32_kernels(_cap: Isa) -> Vec<Box<dyn F32Kernel>> {
-    Vec::new()
 }
