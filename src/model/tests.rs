@@ -1,7 +1,8 @@
 use super::*;
 use crate::error::Error;
 use crate::graph::{
-    Binary, Bounds, Constant, ConstantId, Conv2d, ConvWeights, Graph, Linear, Node, Op, Padding, Pool, Reshape, ValueId, ValueType,
+    Binary, Bounds, Constant, ConstantId, Conv2d, ConvWeights, Graph, Linear, Node, Op, Padding, Pool, QuantizedType, Reshape, ValueId,
+    ValueType,
 };
 use crate::packed::{self, SLACK_BYTES, WeightShape};
 use crate::quantize::QParams;
@@ -30,7 +31,7 @@ impl Drop for TestDirectory {
 }
 
 fn quantized(scale: f32, zero_point: i32) -> ValueType {
-    ValueType::Quantized(QParams { scale, zero_point })
+    ValueType::Quantized(QuantizedType { qparams: QParams { scale, zero_point }, low: 0, high: 255 })
 }
 
 fn constant<T: bytemuck::NoUninit>(graph: &mut Graph, dtype: DType, values: &[T]) -> ConstantId {
@@ -51,6 +52,7 @@ fn int8_weights(graph: &mut Graph, shape: WeightShape, groups: usize) -> [Consta
         sums.extend(group);
     }
     let channels: Vec<f32> = (0..groups * padded).map(|i| i as f32 * 0.125).collect();
+    panels.resize(panels.len() + SLACK_BYTES, 0);
     [
         constant(graph, DType::S8, &panels),
         constant(graph, DType::I32, &sums),
@@ -87,9 +89,10 @@ const DEPTHWISE: usize = 3;
 const POOL: usize = 5;
 const LOOKUP: usize = 6;
 const DYNAMIC: usize = 9;
-const LINEAR: usize = 11;
+const PACKED: usize = 11;
+const LINEAR: usize = 12;
 
-/// A lowered graph with static, grouped, depthwise, dynamic and float weights, a residual, a table and a constant value.
+/// A lowered graph with static, grouped, depthwise, dynamic, packed and plain float weights, a residual, a table and a constant value.
 fn sample() -> Graph {
     let mut graph = Graph::default();
     let input = graph.add_value("image", ValueType::F32);
@@ -105,7 +108,7 @@ fn sample() -> Graph {
     let grouped = conv(ConvWeights::Static { panels, tap_sums, mult, bias }, 20, 20, 1, 2);
     let second = add(&mut graph, "grouped", grouped, &[first, first], q);
 
-    let panels = constant(&mut graph, DType::S8, &[1i8; 32 * 9]);
+    let panels = constant(&mut graph, DType::S8, &[1i8; 32 * 9 + SLACK_BYTES]);
     let tap_sums = constant(&mut graph, DType::I32, &[1i32; 32 * 9]);
     let mult = constant(&mut graph, DType::F32, &[0.5f32; 32]);
     let bias = constant(&mut graph, DType::F32, &[-0.5f32; 32]);
@@ -135,10 +138,15 @@ fn sample() -> Graph {
     let fifth = add(&mut graph, "dynamic", dynamic_conv, &[dynamic], ValueType::F32);
     let flat = add(&mut graph, "flatten", Op::Reshape(Reshape::Flatten(1)), &[fifth], ValueType::F32);
 
-    let weight = graph.add_constant(Constant::f32(&[0.5; 10 * 128], &[10, 128, 1, 1]).unwrap());
+    let panels = graph.add_constant(Constant::f32(&[0.5; 16 * 128], &[16 * 128]).unwrap());
+    let bias = Some(graph.add_constant(Constant::f32(&[-0.5; 16], &[16]).unwrap()));
+    let linear = Linear { weights: ConvWeights::PackedFloat { panels, bias }, out_features: 10, in_features: 128, bounds: Bounds::NONE };
+    let sixth = add(&mut graph, "packed", Op::Linear(linear), &[flat], ValueType::F32);
+
+    let weight = graph.add_constant(Constant::f32(&[0.5; 10 * 10], &[10, 10, 1, 1]).unwrap());
     let bias = Some(graph.add_constant(Constant::f32(&[f32::MIN_POSITIVE; 10], &[10]).unwrap()));
-    let linear = Linear { weights: ConvWeights::Float { weight, bias }, out_features: 10, in_features: 128, bounds: Bounds::NONE };
-    let output = add(&mut graph, "linear", Op::Linear(linear), &[flat], ValueType::F32);
+    let linear = Linear { weights: ConvWeights::Float { weight, bias }, out_features: 10, in_features: 10, bounds: Bounds::NONE };
+    let output = add(&mut graph, "linear", Op::Linear(linear), &[sixth], ValueType::F32);
     graph.outputs.push(output);
     graph
 }
