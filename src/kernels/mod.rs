@@ -4,7 +4,17 @@
 //! One kernel is one instruction set and one name. [`int8_kernels`], [`depthwise_kernels`] and [`f32_kernels`] are the
 //! registries, best first, portable last: default choice, forced choice and the tests' enumeration all read them.
 mod block;
+#[cfg(any(test, feature = "test-internals"))]
+pub mod conformance;
+mod epilogue_portable;
+#[cfg(test)]
+mod kernel_tests;
+mod portable;
+#[cfg(any(test, feature = "test-internals"))]
+pub mod reference;
 mod registry;
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+mod x86;
 
 pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, Pixels, Position, Requantize, Residual, Taps};
 pub use registry::{depthwise_kernels, f32_kernels, int8_kernel_by_name, int8_kernels};
