@@ -1,10 +1,14 @@
 //! Passes over graphs. Each rewrites a graph in place and leaves it in execution order.
+pub mod assign_precision;
 mod constant_edits;
 pub mod fold_batch_norm;
 pub mod fold_bias;
 pub mod fold_identity;
 pub mod fuse_activation;
 pub mod fuse_add;
+pub mod lower_to_int8;
+pub mod pack_float;
+pub mod quantize_weights;
 pub mod remove_unused;
 
 use super::ir::Graph;
