@@ -3,10 +3,17 @@
 //!
 //! One kernel is one instruction set and one name. [`int8_kernels`] and [`f32_kernels`] are the registries, best first,
 //! reference last: default choice, forced choice and the tests' enumeration all read them.
+pub mod binary;
 mod block;
 mod f32;
+pub mod layout;
+pub mod math;
+pub mod pool;
+pub mod quantize;
+pub mod reduce;
 mod registry;
 mod simd;
+pub mod unary;
 
 pub use block::{F32Block, Int8Block, Int8Output, Pixels, Requantize, Residual, Taps};
 pub use f32::{f32_depthwise_kernels, f32_kernels};
