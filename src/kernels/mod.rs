@@ -3,6 +3,7 @@
 //!
 //! One kernel is one instruction set and one name. [`int8_kernels`], [`depthwise_kernels`] and [`f32_kernels`] are the
 //! registries, best first, portable last: default choice, forced choice and the tests' enumeration all read them.
+pub mod binary;
 mod block;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod conformance;
@@ -10,11 +11,17 @@ mod epilogue_portable;
 mod f32;
 #[cfg(test)]
 mod kernel_tests;
+pub mod layout;
+pub mod math;
+pub mod pool;
 mod portable;
+pub mod quantize;
+pub mod reduce;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod reference;
 mod registry;
 mod simd;
+pub mod unary;
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 mod x86;
 

@@ -109,38 +109,65 @@ impl Step for LookupStep {
     }
 }
 
-/// `fma(x, scale, shift)` per channel of channels-last floats (or of the last axis).
+/// `fma(x, scale, shift)` per channel: channels last, or row-major `[n, c, rest]`.
 pub struct ChannelAffineStep {
-    /// Name and operator.
-    pub info: StepInfo,
-    /// Vector instructions.
-    pub isa: VectorIsa,
-    /// `[c]` f32.
-    pub scale: SharedBytes,
-    /// `[c]` f32.
-    pub shift: SharedBytes,
-    /// Input.
-    pub src: Tensor,
-    /// Output.
-    pub dst: Tensor,
+    info: StepInfo,
+    isa: VectorIsa,
+    scale: SharedBytes,
+    shift: SharedBytes,
+    channels: usize,
+    src: Tensor,
+    dst: Tensor,
+}
+
+impl ChannelAffineStep {
+    /// The step; `scale` and `shift` hold `[c]` floats, and both tensors lie alike.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if a constant does not have a float for every channel.
+    pub fn new(info: StepInfo, isa: VectorIsa, scale: SharedBytes, shift: SharedBytes, src: Tensor, dst: Tensor) -> Result<Self> {
+        let channels = src.layout.dims.get(1).copied().unwrap_or(1);
+        let fits = |bytes: &SharedBytes| bytes.cast::<f32>().is_some_and(|floats| floats.len() == channels);
+        if channels == 0 || !fits(&scale) || !fits(&shift) {
+            return Err(Error::Graph(format!("node {}: scale and shift do not fit {channels} channels", info.name)));
+        }
+        Ok(Self { info: StepInfo { kernel: isa.name(), ..info }, isa, scale, shift, channels, src, dst })
+    }
 }
 
 impl Step for ChannelAffineStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        let (scale, shift) = (self.scale.cast::<f32>().unwrap_or(&[]), self.shift.cast::<f32>().unwrap_or(&[]));
-        let channels = scale.len().max(1);
-        let pixels = run.part.range(self.dst.layout.held_len() / channels);
+        let (Some(scale), Some(shift)) = (self.scale.cast::<f32>(), self.shift.cast::<f32>()) else {
+            return Err(Error::Graph("a constant is not f32".into()));
+        };
+        // Runs of elements that meet one list of parameters: a pixel's channels, or a channel's plane.
+        let layout = &self.dst.layout;
+        let plane = layout.dims.iter().skip(2).product::<usize>();
+        let by_pixel = layout.order == Order::ChannelsLast || plane == 1;
+        let row = if by_pixel { self.channels } else { plane.max(1) };
+        let rows = run.part.range(layout.held_len() / row);
         for sample in 0..run.samples {
-            let (start, len) = (pixels.start * channels, pixels.len() * channels);
-            // SAFETY: nobody writes the input during this step; parts write disjoint pixels.
-            let (src, dst) = unsafe { (run.memory.read::<f32>(&self.src, sample, start, len), run.memory.write::<f32>(&self.dst, sample, start, len)) };
-            channel_affine(self.isa, src, scale, shift, Clamp::NONE, dst);
+            // SAFETY: nobody writes the input during this step; parts write disjoint rows.
+            let (src, dst) = unsafe {
+                (
+                    run.memory.read::<f32>(&self.src, sample, rows.start * row, rows.len() * row),
+                    run.memory.write::<f32>(&self.dst, sample, rows.start * row, rows.len() * row),
+                )
+            };
+            if by_pixel {
+                channel_affine(self.isa, src, scale, shift, Clamp::NONE, dst);
+                continue;
+            }
+            for ((index, src), dst) in rows.clone().zip(src.chunks_exact(row)).zip(dst.chunks_exact_mut(row)) {
+                let channel = index % self.channels;
+                channel_affine(self.isa, src, &scale[channel..=channel], &shift[channel..=channel], Clamp::NONE, dst);
+            }
         }
         Ok(())
     }
 
     fn info(&self) -> StepInfo {
-        StepInfo { kernel: self.isa.name(), ..self.info.clone() }
+        self.info.clone()
     }
 }
 
