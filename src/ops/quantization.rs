@@ -1,6 +1,6 @@
 //! Between floats and bytes: with fixed qparams, and with qparams of each sample's own range.
 use super::conv2d::SampleQParams;
-use super::layout::{Element, Order};
+use super::layout::Element;
 use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::QuantizedType;
@@ -239,7 +239,3 @@ impl Step for DynamicQuantizeStep {
     }
 }
 
-/// Whether the step can read floats in this order for a destination of that order.
-pub fn converts_order(src: Order, dst: Order) -> bool {
-    src == dst || (src == Order::RowMajor && dst == Order::ChannelsLast)
-}

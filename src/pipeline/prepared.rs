@@ -12,7 +12,7 @@ use crate::graph::{Graph, Op, QuantizedType, ValueId};
 use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
 use crate::ops::unary_function;
-use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_non_finite};
+use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_nan, first_non_finite};
 use crate::quantize::{QConfig, solve};
 use crate::runtime::{Executor, Observation, Plan, PlanOptions};
 use crate::tensor::{DType, TensorView, element_count};
@@ -73,8 +73,11 @@ impl Prepared {
     /// `InvalidArgument` for settings that contradict each other or scopes that match nothing (under `strict`), `Unsupported` under
     /// `strict` for a layer that cannot run in int8, `ShapeMismatch`.
     pub fn new(context: &Context, graph: &FloatGraph, qconfig: &QConfig, input_dims: Option<Vec<Vec<usize>>>) -> Result<Self> {
-        let nodes: Vec<(&str, &str)> = graph.graph().nodes.iter().map(|node| (node.op.name(), node.name.as_str())).collect();
-        qconfig.check(&nodes)?;
+        qconfig.validate()?;
+        let unmatched = qconfig.unmatched_scopes(graph.graph().nodes.iter().map(|node| (node.op.name(), node.name.as_str())))?;
+        if let Some(scope) = unmatched.first() {
+            return Err(Error::InvalidArgument(format!("the qconfig's scope {scope:?} matches no node of the graph")));
+        }
         let mut prepared = Self {
             context: context.clone(),
             graph: graph.clone(),
@@ -203,11 +206,12 @@ impl Prepared {
     /// Runs the batch, split between the executors, and collects what it adds to each observer.
     fn observe_batch(&mut self, graph: &Graph, inputs: &[TensorView<'_>], batch: usize) -> Result<Vec<BatchState>> {
         let observed = &self.observed;
+        let drop_inf = self.qconfig.drop_inf;
         let count = self.executors.len();
         let whole = self.executors[0].plan().chunk_samples == 0;
         let share = if whole { batch } else { batch.div_ceil(count) };
         let executors = &mut self.executors;
-        let run = || {
+        let mut run = || {
             executors
                 .par_iter_mut()
                 .enumerate()
@@ -217,7 +221,7 @@ impl Prepared {
                     let index_of: HashMap<ValueId, Vec<usize>> = by_value(observed);
                     run_range(graph, executor, inputs, first..end, whole, &mut |value, sample, floats| {
                         let Some(indices) = index_of.get(&value) else { return Ok(()) };
-                        check_finite(graph, value, sample, floats)?;
+                        check_finite(graph, value, sample, floats, drop_inf)?;
                         indices.iter().for_each(|&index| states[index].observe(floats));
                         Ok(())
                     })
@@ -294,7 +298,7 @@ impl Prepared {
                     return Err(Error::NotCalibrated(format!("tensor {} has seen no value", name())));
                 }
                 let target = set.activation.target();
-                let solved = solve(&state, set.activation.solver, target).map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
+                let solved = solve(&state, set.activation.solver(), target).map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
                 let (low, high) = target.held_range();
                 Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
             })
@@ -421,8 +425,9 @@ fn by_value(observed: &[Observed]) -> HashMap<ValueId, Vec<usize>> {
     index_of
 }
 
-fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32]) -> Result<()> {
-    match first_non_finite(floats) {
+fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32], drop_inf: bool) -> Result<()> {
+    let found = if drop_inf { first_nan(floats) } else { first_non_finite(floats) };
+    match found {
         Some(index) => Err(Error::NotFinite(format!("tensor {}, sample {sample}, element {index} is {}", graph.value(value).name, floats[index]))),
         None => Ok(()),
     }

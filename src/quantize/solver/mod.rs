@@ -175,8 +175,13 @@ fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target
         }
         SolverKind::Auto => {
             // In the order in which ties are decided.
-            let order =
-                [SolverKind::L2, SolverKind::Mse, SolverKind::MinMax, SolverKind::Percentile { p: DEFAULT_PERCENTILE }, SolverKind::Entropy];
+            let order = [
+                SolverKind::L2,
+                SolverKind::Mse,
+                SolverKind::MinMax,
+                SolverKind::Percentile { p: DEFAULT_PERCENTILE },
+                SolverKind::Entropy,
+            ];
             let mut best = (bins.range, f64::INFINITY, SolverKind::MinMax);
             for candidate in order {
                 let (range, _, _) = best_range(bins, centres, candidate, target);
@@ -203,14 +208,8 @@ mod tests {
 
     const KINDS: [ObserverKind; 4] =
         [ObserverKind::MinMax, ObserverKind::MovingAverage, ObserverKind::Histogram, ObserverKind::TorchHistogram];
-    const SOLVERS: [SolverKind; 6] = [
-        SolverKind::MinMax,
-        SolverKind::L2,
-        SolverKind::Percentile { p: 99.0 },
-        SolverKind::Entropy,
-        SolverKind::Mse,
-        SolverKind::Auto,
-    ];
+    const SOLVERS: [SolverKind; 6] =
+        [SolverKind::MinMax, SolverKind::L2, SolverKind::Percentile { p: 99.0 }, SolverKind::Entropy, SolverKind::Mse, SolverKind::Auto];
 
     #[test]
     fn range_only_states_are_solved_by_min_max_and_name_any_other_solver() {
