@@ -116,6 +116,7 @@ unsafe fn widen_weights(block: &DepthwiseBlock, panel: usize, dst: *mut u8) {
 unsafe fn run_panel(block: &DepthwiseBlock, panel: usize, weights: *const u8, offsets: *const isize) {
     let channel = panel * PANEL_CHANNELS;
     let present = block.channels.saturating_sub(channel).min(PANEL_CHANNELS);
+    let epilogue = block.epilogue();
     let pairs = (block.taps.rows * block.taps.cols).div_ceil(2);
     // SAFETY: 16 entries of `comp` from `channel` on are readable.
     let comp = unsafe {
@@ -134,7 +135,7 @@ unsafe fn run_panel(block: &DepthwiseBlock, panel: usize, weights: *const u8, of
                 }
             };
             // SAFETY: the caller's promise about the block's outputs.
-            unsafe { store_tile(&block.epilogue(), channel, &[Position { row, col }], &[acc]) };
+            unsafe { store_tile(&epilogue, channel, &[Position { row, col }], &[acc]) };
         }
     }
 }
