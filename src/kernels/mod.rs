@@ -98,7 +98,7 @@ pub unsafe trait Int8Kernel: Send + Sync {
 /// # Safety
 /// As for [`Int8Kernel`].
 pub unsafe trait DepthwiseKernel: Send + Sync {
-    /// Name in reports, such as `u8s8s32-dw-1x16-avx2`.
+    /// Name in reports, such as `u8s8s32-dw-4x16-avx2`.
     fn name(&self) -> &'static str;
 
     /// The instruction-set level whose cap admits this kernel.
