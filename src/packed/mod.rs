@@ -22,7 +22,7 @@ pub const ROW_BYTES: usize = PANEL_CHANNELS * K_GROUP;
 pub const SLACK_BYTES: usize = 1024;
 
 /// The shape of one group's weights, `[oc][taps][ic]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WeightShape {
     /// Output channels of the group.
     pub oc: usize,
