@@ -95,11 +95,12 @@ impl StridedCopy {
             if dim == 1 {
                 continue;
             }
-            if let Some(outer) = copy.axes[..copy.rank].last_mut() {
-                if outer.src_stride == dim * src_stride && outer.dst_stride == dim * dst_stride {
-                    *outer = Axis { dim: outer.dim * dim, src_stride, dst_stride };
-                    continue;
-                }
+            if let Some(outer) = copy.axes[..copy.rank].last_mut()
+                && outer.src_stride == dim * src_stride
+                && outer.dst_stride == dim * dst_stride
+            {
+                *outer = Axis { dim: outer.dim * dim, src_stride, dst_stride };
+                continue;
             }
             copy.axes[copy.rank] = Axis { dim, src_stride, dst_stride };
             copy.rank += 1;

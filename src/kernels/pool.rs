@@ -215,7 +215,7 @@ multiversion! {
     /// [`super::reduce::mean_columns`].)
     pub fn global_average_u8(src: &[u8], params: AverageParams, sums: &mut [i32], dst: &mut [u8]) {
         let c = dst.len();
-        assert!(c > 0 && src.len() % c == 0 && sums.len() == c);
+        assert!(c > 0 && src.len().is_multiple_of(c) && sums.len() == c);
         sums.fill(0);
         src.chunks_exact(c).for_each(|pixel| add_into(sums, pixel));
         let pixels = src.len() / c;

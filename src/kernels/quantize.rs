@@ -70,7 +70,7 @@ multiversion! {
     /// `c_stride` a multiple of 4. A part of an image is the same call with `src` and `dst` cut at its first pixel.
     pub fn quantize_nchw_to_nhwc(src: &[f32], plane_stride: usize, pixels: usize, c: usize, c_stride: usize,
                                  quantizer: Quantizer, dst: &mut [u8]) {
-        assert!(c_stride % 4 == 0 && c <= c_stride && dst.len() == pixels * c_stride);
+        assert!(c_stride.is_multiple_of(4) && c <= c_stride && dst.len() == pixels * c_stride);
         let zero = [u32::from(quantizer.zero_byte()); INTERLEAVE_PIXELS];
         for (block, dst) in dst.chunks_mut(INTERLEAVE_PIXELS * c_stride).enumerate() {
             let first = block * INTERLEAVE_PIXELS;
@@ -190,9 +190,7 @@ multiversion! {
             bits[lane] = bits[lane].max((x.to_bits() & 0x7fff_ffff) as i32);
         };
         for chunk in chunks {
-            for lane in 0..LANES {
-                see(lane, chunk[lane]);
-            }
+            chunk.iter().enumerate().for_each(|(lane, &x)| see(lane, x));
         }
         rest.iter().enumerate().for_each(|(lane, &x)| see(lane, x));
         let least = min.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });

@@ -9,8 +9,8 @@ pub(crate) fn sum_16_chains(values: &[f32]) -> f32 {
     let mut chains = [0.0f32; 16];
     let (chunks, rest) = values.as_chunks::<16>();
     for chunk in chunks {
-        for lane in 0..16 {
-            chains[lane] += chunk[lane];
+        for (chain, &x) in chains.iter_mut().zip(chunk) {
+            *chain += x;
         }
     }
     for (chain, &x) in chains.iter_mut().zip(rest) {

@@ -57,6 +57,7 @@ impl VectorIsa {
 macro_rules! multiversion {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)+) => {$(
         $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
         $visibility fn $name(isa: $crate::kernels::VectorIsa, $($arg: $type),*) $(-> $result)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]

@@ -177,7 +177,9 @@ mod tests {
     use crate::kernels::VectorIsa;
     use crate::kernels::simd::{test_bytes, test_floats};
 
-    fn functions() -> [(FloatUnary, fn(f64) -> f64); 8] {
+    type Exact = fn(f64) -> f64;
+
+    fn functions() -> [(FloatUnary, Exact); 8] {
         [
             (FloatUnary::Clamp(Clamp { low: 0.0, high: 6.0 }), |x| x.clamp(0.0, 6.0)),
             (FloatUnary::LeakyRelu(0.25), |x| if x < 0.0 { 0.25 * x } else { x }),
