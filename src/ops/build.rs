@@ -7,7 +7,7 @@ use super::layout::{Element, Order};
 use super::matmul::MatMulStep;
 use super::movement::MoveStep;
 use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
-use super::quantization::{DequantizeStep, DynamicQuantizeStep, QuantizeStep, SampleRangeStep};
+use super::quantization::{DequantizeStep, DynamicQuantizeStep, QuantizeStep, ImageRangeStep};
 use super::reduction::{Reduction, ReductionStep};
 use super::step::{Step, StepInfo, Tensor};
 use crate::error::{Error, Result};
@@ -163,7 +163,7 @@ impl Builder<'_> {
             }
             Op::Quantize => Box::new(QuantizeStep::new(info, isa, self.bytes(self.node.output)?, src, dst)),
             Op::Dequantize => Box::new(DequantizeStep { info, isa, qparams: self.bytes(self.node.inputs[0])?.qparams, src, dst }),
-            Op::DynamicQuantize if part == 0 => Box::new(SampleRangeStep { info, isa, src, table: dst }),
+            Op::DynamicQuantize if part == 0 => Box::new(ImageRangeStep { info, isa, src, table: dst }),
             Op::DynamicQuantize => {
                 let name = self.graph.value(self.node.inputs[0]).name.clone();
                 Box::new(DynamicQuantizeStep::new(info, isa, src, table()?, dst, name))
@@ -260,7 +260,8 @@ fn conv_geometry(conv: &Conv2d, src: &Tensor, dst: &Tensor) -> Result<ConvGeomet
 }
 
 fn linear_geometry(linear: &Linear, dst: &Tensor) -> ConvGeometry {
-    let rows = dst.layout.len() / linear.out_features.max(1);
+    let images = dst.layout.dims.first().copied().unwrap_or(1);
+    let rows = dst.layout.len() / linear.out_features.max(1) / images.max(1);
     ConvGeometry::linear(rows, linear.in_features, linear.out_features)
 }
 

@@ -13,7 +13,7 @@ use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
 use crate::ops::unary_function;
 use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_nan, first_non_finite};
-use crate::quantize::{QConfig, solve};
+use crate::quantize::{QConfig, solve_tied};
 use crate::runtime::{Executor, Observation, Plan, PlanOptions};
 use crate::tensor::{DType, TensorView, element_count};
 use rayon::prelude::*;
@@ -292,13 +292,10 @@ impl Prepared {
             .par_iter()
             .zip(&placement.members)
             .map(|(set, members)| {
-                let state = self.merged_state(members)?;
+                let states: Vec<&ObserverState> = members.iter().map(|&member| &self.observed[member].state).collect();
                 let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
-                if state.is_empty() {
-                    return Err(Error::NotCalibrated(format!("tensor {} has seen no value", name())));
-                }
                 let target = set.activation.target();
-                let solved = solve(&state, set.activation.solver(), target).map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
+                let solved = solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))?;
                 let (low, high) = target.held_range();
                 Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
             })
@@ -308,28 +305,6 @@ impl Prepared {
         let lowered = lower_to_int8::run(graph, &placement.assignment, &types, &unary)?;
         let layers = layer_infos(graph, &placement.assignment, &types);
         Model::from_lowered(self.context.clone(), lowered, layers)
-    }
-
-    /// The statistics of a tied set: merged, or the union range of observers that cannot merge.
-    fn merged_state(&self, members: &[usize]) -> Result<ObserverState> {
-        let (first, rest) = members.split_first().ok_or_else(|| Error::Graph("a tied set observes nothing".into()))?;
-        let mut state = self.observed[*first].state.clone();
-        if rest.is_empty() {
-            return Ok(state);
-        }
-        if state.is_mergeable() {
-            for &member in rest {
-                state.merge(&self.observed[member].state)?;
-            }
-            return Ok(state);
-        }
-        let mut union = MinMax::default();
-        for &member in members {
-            if let Some((low, high)) = self.observed[member].state.range() {
-                union.observe(&[low, high]);
-            }
-        }
-        Ok(ObserverState::MinMax(union))
     }
 
     fn state(&self) -> CalibrationState {
@@ -380,6 +355,15 @@ impl Prepared {
         self.observed = merged;
         self.samples += theirs.samples;
         Ok(())
+    }
+}
+
+/// The error with the tensor's name.
+fn naming_tensor(error: Error, name: &str) -> Error {
+    match error {
+        Error::NotCalibrated(text) => Error::NotCalibrated(format!("tensor {name}: {text}")),
+        Error::NotFinite(text) => Error::NotFinite(format!("tensor {name}: {text}")),
+        other => Error::InvalidArgument(format!("tensor {name}: {other}")),
     }
 }
 
