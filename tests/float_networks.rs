@@ -13,7 +13,6 @@ fn context(threads: usize, max_isa: Isa) -> Context {
 
 /// Runs samples `first..first + count` (all where the batch is not symbolic).
 fn run(context: &Context, network: &NetworkEntry, graph: &FloatGraph, first: usize, count: usize) -> Vec<Vec<f32>> {
-    let whole = network.inputs[0].shape[0];
     let share = |dims: &[usize]| -> (Vec<usize>, usize) {
         let mut dims = dims.to_vec();
         let sample: usize = dims.iter().skip(1).product();
