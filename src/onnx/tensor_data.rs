@@ -114,7 +114,7 @@ impl TensorData {
         let mut index = 0;
         let mut culprit = None;
         let mut accept = |value: f32| {
-            if culprit.is_none() && !value.is_finite() && !(allow_infinite && !value.is_nan()) {
+            if culprit.is_none() && (value.is_nan() || (value.is_infinite() && !allow_infinite)) {
                 culprit = Some((index, value));
             }
             put(index, value);
