@@ -89,7 +89,11 @@ impl NodeReader {
     /// # Errors
     /// [`Error::Graph`].
     pub fn at_most(&self, inputs: usize) -> Result<()> {
-        if self.inputs.len() > inputs { Err(Error::Graph(format!("{} inputs, at most {inputs} are defined", self.inputs.len()))) } else { Ok(()) }
+        if self.inputs.len() > inputs {
+            Err(Error::Graph(format!("{} inputs, at most {inputs} are defined", self.inputs.len())))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -107,7 +111,8 @@ pub struct Importer {
     constants: HashMap<String, Bytes>,
     /// Outputs of nodes that are not computed: masks, indices.
     not_computed: HashSet<String>,
-    /// Outputs of nodes that are not supported. What comes of reading one is not reported.
+    /// Outputs of nodes that are not supported. That a constant or rank is not known because of one is
+    /// [`Error::NotFound`], which the list of such nodes leaves out.
     lost: HashSet<String>,
     /// The constants of tensors in their own layout, by where the encoded tensor lies.
     decoded: HashMap<(usize, usize), ConstantId>,
@@ -189,9 +194,12 @@ impl Importer {
                 Err(Error::NotFound(_)) => {} // reads what a node that is listed would have computed
                 Err(error) => return Err(name_error(error, &display)),
             }
-            let is_known = |output: &String| self.values.contains_key(output) || self.constants.contains_key(output);
-            if outputs.first().is_some_and(|output| !is_known(output)) {
-                self.lost.extend(outputs);
+            // The graph is lost, but the nodes that follow are looked at too.
+            for output in outputs.into_iter().filter(|output| !output.is_empty()) {
+                if !unsupported.is_empty() && !self.values.contains_key(&output) && !self.constants.contains_key(&output) {
+                    self.add_value(output.clone(), None);
+                    self.lost.insert(output);
+                }
             }
         }
         if unsupported.is_empty() { Ok(()) } else { Err(Error::Unsupported(unsupported.join("; "))) }
@@ -245,14 +253,6 @@ impl Importer {
         unique
     }
 
-    /// Refuses the output of a node that is listed as not supported.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], which the list of such nodes leaves out.
-    fn check_not_lost(&self, name: &str) -> Result<()> {
-        if self.lost.contains(name) { Err(Error::NotFound(name.to_owned())) } else { Ok(()) }
-    }
-
     /// The encoded tensor that `name` stands for, if it is constant.
     pub fn constant_source(&self, name: &str) -> Option<Bytes> {
         self.constants.get(name).cloned()
@@ -263,7 +263,9 @@ impl Importer {
     /// # Errors
     /// [`Error::Unsupported`] if it is computed, and as [`TensorData::new`].
     pub fn constant(&mut self, name: &str) -> Result<TensorData> {
-        self.check_not_lost(name)?;
+        if self.lost.contains(name) {
+            return Err(Error::NotFound(name.to_owned()));
+        }
         let encoded = self.constant_source(name).ok_or_else(|| Error::Unsupported(format!("input '{name}' is not a constant")))?;
         let mut tensor = TensorProto::decode(encoded).map_err(|error| Error::Parse(format!("tensor '{name}': {error}")))?;
         if tensor.name.is_empty() {
@@ -354,7 +356,6 @@ impl Importer {
         if let Some(&id) = self.values.get(name) {
             return Ok(id);
         }
-        self.check_not_lost(name)?;
         if self.not_computed.contains(name) {
             return Err(Error::Unsupported(format!("input '{name}' is an output that is not computed")));
         }
@@ -370,8 +371,12 @@ impl Importer {
     /// # Errors
     /// [`Error::Unsupported`] if it is not known before shapes are.
     pub fn rank(&self, id: ValueId) -> Result<usize> {
-        self.ranks[id.index()]
-            .ok_or_else(|| Error::Unsupported(format!("the number of axes of '{}' is not known", self.graph.value(id).name)))
+        let name = || self.graph.value(id).name.clone();
+        match self.ranks[id.index()] {
+            Some(rank) => Ok(rank),
+            None if !self.lost.is_empty() => Err(Error::NotFound(name())),
+            None => Err(Error::Unsupported(format!("the number of axes of '{}' is not known", name()))),
+        }
     }
 }
 

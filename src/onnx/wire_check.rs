@@ -14,6 +14,8 @@ const MAX_LIST: usize = 1 << 16;
 /// The most axes of a tensor that is only listed, not supported: it is refused with a better message later.
 const MAX_DIMS: usize = 64;
 
+/// The most names in one message: inputs and outputs of a node, which are all at hand while it is read.
+const MAX_NAMES: usize = 1 << 16;
 /// The longest name or location of a tensor, in bytes.
 const MAX_TENSOR_NAME: usize = 4096;
 /// The most runs of bytes that hold one tensor's data; writers make one.
@@ -71,7 +73,8 @@ fn field(message: Message, number: u64) -> Field {
         (Message::Graph, 5) => Field::Message(Message::Tensor),
         (Message::Graph, 11 | 12) => Field::Message(Message::ValueInfo),
         (Message::Graph, 15) => Field::Kept(64),
-        (Message::Node, 1 | 2) => Field::Kept(88),
+        (Message::Node, 1) => Field::Kept(24),
+        (Message::Node, 2) => Field::Kept(120),
         (Message::Node, 5) => Field::Message(Message::Attribute),
         (Message::Attribute, 5) => Field::Message(Message::Tensor),
         (Message::Attribute, 7 | 8) => Field::Numbers(MAX_LIST),
@@ -107,7 +110,7 @@ fn check_message(bytes: &[u8], message: Message, base: usize, left: &mut usize) 
     spend(left, message_cost(message), base)?;
     let mut reader = Reader { bytes, at: 0, base };
     let mut numbers = [0_usize; 2];
-    let mut runs = 0;
+    let (mut runs, mut kept) = (0, 0);
     while reader.at < bytes.len() {
         let start = base + reader.at;
         let key = reader.varint()?;
@@ -135,6 +138,10 @@ fn check_message(bytes: &[u8], message: Message, base: usize, left: &mut usize) 
                 // A tensor is decoded each time a node refers to it, so its name must not be long.
                 if matches!(message, Message::Tensor | Message::ExternalData) && content.len() > MAX_TENSOR_NAME {
                     return Err(refuse(start, "the name or location of a tensor is too long"));
+                }
+                kept += 1;
+                if kept > MAX_NAMES {
+                    return Err(refuse(start, "too many inputs or outputs"));
                 }
                 spend(left, cost + content.len(), start)?;
             }
@@ -255,7 +262,7 @@ mod tests {
         let subgraph = nested(6, &[0xff; 9]);
         let attribute = nested(5, &subgraph);
         check(&nested(7, &nested(1, &attribute))).unwrap();
-        check(&nested(20, &[0xff; 100])).unwrap();
+        check(&nested(15, &[0xff; 100])).unwrap();
         check(&[]).unwrap();
     }
 
@@ -264,7 +271,7 @@ mod tests {
         let empty_nodes = [1 << 3 | 2, 0].repeat(1 << 20);
         assert!(error(&nested(7, &empty_nodes)).contains("too much memory"));
         let names = nested(7, &nested(1, &[1 << 3 | 2, 0].repeat(1 << 20)));
-        assert!(error(&names).contains("too much memory"));
+        assert!(error(&names).contains("too many inputs"));
         let attribute = |content: &[u8]| nested(7, &nested(1, &nested(5, content)));
         assert!(error(&attribute(&nested(8, &vec![1; 10 * MAX_LIST + 1]))).contains("more than 65536 numbers"));
         assert!(error(&attribute(&[8 << 3, 1].repeat(MAX_LIST + 1))).contains("more than 65536 numbers"));
