@@ -89,8 +89,9 @@ impl Attributes {
     pub fn string(&mut self, name: &str, default: &str) -> Result<String> {
         match self.take(name, AttributeProto::STRING)? {
             None => Ok(default.to_owned()),
-            Some(attribute) => String::from_utf8(attribute.s.to_vec())
-                .map_err(|_| Error::Parse(format!("attribute '{name}' is not UTF-8"))),
+            Some(attribute) => {
+                String::from_utf8(attribute.s.to_vec()).map_err(|_| Error::Parse(format!("attribute '{name}' is not UTF-8")))
+            }
         }
     }
 

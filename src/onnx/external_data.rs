@@ -57,7 +57,8 @@ impl ExternalData {
             return Err(refuse(&format!("the length is not the {expected} bytes of shape {:?}", tensor.dims)));
         }
 
-        let path = path_inside(folder, location).ok_or_else(|| refuse(&format!("location '{location}' is not inside the model's folder")))?;
+        let path =
+            path_inside(folder, location).ok_or_else(|| refuse(&format!("location '{location}' is not inside the model's folder")))?;
         let (mut file, metadata) = open_plain_file(folder, &path, location).map_err(|cause| match cause {
             Refusal::Io(error) => Error::io(&path, &error),
             Refusal::Kind(text) => refuse(&format!("location '{location}' {text}")),

@@ -89,7 +89,11 @@ impl NodeReader {
     /// # Errors
     /// [`Error::Graph`].
     pub fn at_most(&self, inputs: usize) -> Result<()> {
-        if self.inputs.len() > inputs { Err(Error::Graph(format!("{} inputs, at most {inputs} are defined", self.inputs.len()))) } else { Ok(()) }
+        if self.inputs.len() > inputs {
+            Err(Error::Graph(format!("{} inputs, at most {inputs} are defined", self.inputs.len())))
+        } else {
+            Ok(())
+        }
     }
 }
 

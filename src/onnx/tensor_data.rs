@@ -105,7 +105,11 @@ impl TensorData {
     /// the value is not NaN, [`Error::Parse`].
     fn for_each_float(&self, allow_infinite: bool, mut put: impl FnMut(usize, f32)) -> Result<()> {
         if !is_float(self.data_type) {
-            return Err(Error::DTypeMismatch(format!("tensor '{}' holds {}, not floats", self.name, TensorProto::type_name(self.data_type))));
+            return Err(Error::DTypeMismatch(format!(
+                "tensor '{}' holds {}, not floats",
+                self.name,
+                TensorProto::type_name(self.data_type)
+            )));
         }
         let mut index = 0;
         let mut culprit = None;
@@ -127,7 +131,8 @@ impl TensorData {
             }
             Elements::Varints(chunks) => {
                 for bits in self.varints(chunks)? {
-                    let bits = u16::try_from(bits?).map_err(|_| Error::Parse(format!("tensor '{}': a half has more than 16 bits", self.name)))?;
+                    let bits =
+                        u16::try_from(bits?).map_err(|_| Error::Parse(format!("tensor '{}': a half has more than 16 bits", self.name)))?;
                     accept(half_from_bits(bits, self.data_type));
                 }
             }
@@ -212,7 +217,11 @@ impl TensorData {
     /// [`Error::DTypeMismatch`] for floats, [`Error::ShapeMismatch`] for more than 1024, [`Error::Parse`].
     pub fn integers(&self) -> Result<Vec<i64>> {
         if is_float(self.data_type) {
-            return Err(Error::DTypeMismatch(format!("tensor '{}' holds {}, not integers", self.name, TensorProto::type_name(self.data_type))));
+            return Err(Error::DTypeMismatch(format!(
+                "tensor '{}' holds {}, not integers",
+                self.name,
+                TensorProto::type_name(self.data_type)
+            )));
         }
         if self.count > MAX_INTEGERS {
             return Err(Error::ShapeMismatch(format!("tensor '{}' has {} integers, more than {MAX_INTEGERS}", self.name, self.count)));

@@ -117,7 +117,14 @@ impl LayerTensors {
     }
 
     /// The epilogue of a piece from `channel` on.
-    pub fn int8_output(&self, result: &Int8Result, sample: &SampleAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Int8Output {
+    pub fn int8_output(
+        &self,
+        result: &Int8Result,
+        sample: &SampleAddresses,
+        geometry: &ConvGeometry,
+        piece: &Region,
+        channel: usize,
+    ) -> Int8Output {
         let dst = self.dst_pixels(sample, geometry, piece, channel);
         let residual = self.residual_pixels(sample, geometry, piece, channel);
         match result {
