@@ -21,13 +21,31 @@ fn run(context: &Context, network: &NetworkEntry, graph: &FloatGraph, first: usi
     };
     let data = network.input_floats();
     let dims: Vec<(Vec<usize>, usize)> = network.inputs.iter().map(|input| share(&input.shape)).collect();
-    let options = SessionOptions { max_batch: count.max(1), input_dims: Some(dims.iter().map(|(dims, _)| dims.clone()).collect()), ..SessionOptions::default() };
+    let options = SessionOptions {
+        max_batch: count.max(1),
+        input_dims: Some(dims.iter().map(|(dims, _)| dims.clone()).collect()),
+        ..SessionOptions::default()
+    };
     let mut session = Session::float(context, graph, options).unwrap_or_else(|error| panic!("{}: {error}", network.name));
-    let views: Vec<TensorView> = data.iter().zip(&dims).map(|(data, (dims, sample))| TensorView::f32(&data[first * sample..(first + count) * sample], dims).unwrap()).collect();
-    let full_dims: Vec<Vec<usize>> = dims.iter().map(|(dims, _)| dims.clone()).collect();
-    let out_dims = session.output_dims(&full_dims).unwrap();
+    let views: Vec<TensorView> = data
+        .iter()
+        .zip(&dims)
+        .map(|(data, (dims, sample))| TensorView::f32(&data[first * sample..(first + count) * sample], dims).unwrap())
+        .collect();
+    let out_dims: Vec<Vec<usize>> = network
+        .outputs
+        .iter()
+        .map(|output| {
+            let mut dims = output.shape.clone();
+            if count != whole {
+                dims[0] = count;
+            }
+            dims
+        })
+        .collect();
     let mut outputs: Vec<Vec<f32>> = out_dims.iter().map(|dims| vec![f32::NAN; dims.iter().product()]).collect();
-    let mut out_views: Vec<TensorViewMut> = outputs.iter_mut().zip(&out_dims).map(|(data, dims)| TensorViewMut::f32(data, dims).unwrap()).collect();
+    let mut out_views: Vec<TensorViewMut> =
+        outputs.iter_mut().zip(&out_dims).map(|(data, dims)| TensorViewMut::f32(data, dims).unwrap()).collect();
     session.run(&views, &mut out_views).unwrap_or_else(|error| panic!("{}: {error}", network.name));
     outputs
 }

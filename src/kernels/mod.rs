@@ -29,6 +29,8 @@ pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, P
 pub use f32::{f32_depthwise_kernels, f32_kernels};
 pub use registry::{depthwise_kernels, int8_kernel_by_name, int8_kernels};
 pub use simd::{ByteRange, Clamp, VectorIsa};
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+pub use x86::{amx_epilogue::AmxEpilogue, amx_int8::Int8Amx};
 
 use crate::isa::Isa;
 

@@ -16,8 +16,8 @@ use crate::graph::window::{conv_window, pool_window};
 use crate::graph::{Bounds, Conv2d, ConvWeights, Graph, Linear, Node, Op, Pool, QuantizedType, ValueId, ValueType};
 use crate::isa::Isa;
 use crate::kernels::{
-    DepthwiseKernel, F32DepthwiseKernel, F32Kernel, Int8Kernel, Requantize, VectorIsa, depthwise_kernels, f32_depthwise_kernels, f32_kernels,
-    int8_kernels,
+    DepthwiseKernel, F32DepthwiseKernel, F32Kernel, Int8Kernel, Requantize, VectorIsa, depthwise_kernels, f32_depthwise_kernels,
+    f32_kernels, int8_kernels,
 };
 use crate::quantize::requantize::ratio;
 use crate::tensor::SharedBytes;

@@ -60,7 +60,10 @@ impl Step for UnaryStep {
         for sample in 0..run.samples {
             // SAFETY: nobody writes the input during this step; parts write disjoint ranges.
             let (src, dst) = unsafe {
-                (run.memory.read::<f32>(&self.src, sample, range.start, range.len()), run.memory.write::<f32>(&self.dst, sample, range.start, range.len()))
+                (
+                    run.memory.read::<f32>(&self.src, sample, range.start, range.len()),
+                    run.memory.write::<f32>(&self.dst, sample, range.start, range.len()),
+                )
             };
             unary_f32(self.isa, float_unary(self.unary), src, dst);
         }
@@ -97,7 +100,10 @@ impl Step for LookupStep {
         for sample in 0..run.samples {
             // SAFETY: nobody writes the input during this step; parts write disjoint ranges.
             let (src, dst) = unsafe {
-                (run.memory.read::<u8>(&self.src, sample, range.start, range.len()), run.memory.write::<u8>(&self.dst, sample, range.start, range.len()))
+                (
+                    run.memory.read::<u8>(&self.src, sample, range.start, range.len()),
+                    run.memory.write::<u8>(&self.dst, sample, range.start, range.len()),
+                )
             };
             lookup(src, &self.table, dst);
         }
@@ -242,16 +248,27 @@ impl BinaryStep {
         let dims = &self.dst.layout.dims;
         let split = dims.iter().position(|&dim| dim > 1).unwrap_or(0);
         let share = part.range(dims.get(split).copied().unwrap_or(1));
-        let (a_strides, b_strides, dst_strides) = (self.broadcast_strides(&self.a.layout), self.broadcast_strides(&self.b.layout), self.dst.layout.strides());
+        let (a_strides, b_strides, dst_strides) =
+            (self.broadcast_strides(&self.a.layout), self.broadcast_strides(&self.b.layout), self.dst.layout.strides());
         // SAFETY: nobody writes the operands during this step.
         let (a, b) = unsafe {
-            (memory.read::<f32>(&self.a, sample, 0, self.a.layout.held_len()), memory.read::<f32>(&self.b, sample, 0, self.b.layout.held_len()))
+            (
+                memory.read::<f32>(&self.a, sample, 0, self.a.layout.held_len()),
+                memory.read::<f32>(&self.b, sample, 0, self.b.layout.held_len()),
+            )
         };
         let dst = memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes).cast::<f32>();
         let inner: usize = dims.iter().skip(split + 1).product();
         for first in share {
             for rest in 0..inner {
-                let (mut linear, mut at) = (rest, [first * a_strides.get(split).unwrap_or(&0), first * b_strides.get(split).unwrap_or(&0), first * dst_strides.get(split).unwrap_or(&0)]);
+                let (mut linear, mut at) = (
+                    rest,
+                    [
+                        first * a_strides.get(split).unwrap_or(&0),
+                        first * b_strides.get(split).unwrap_or(&0),
+                        first * dst_strides.get(split).unwrap_or(&0),
+                    ],
+                );
                 for axis in (split + 1..dims.len()).rev() {
                     let index = linear % dims[axis];
                     linear /= dims[axis];
@@ -320,7 +337,14 @@ impl Int8BinaryStep {
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a ratio of scales overflows; [`Error::Unsupported`] for subtraction and other broadcasts.
-    pub fn new(info: StepInfo, isa: VectorIsa, op: Binary, bounds: Bounds, tensors: [Tensor; 3], types: [QuantizedType; 3]) -> Result<Self> {
+    pub fn new(
+        info: StepInfo,
+        isa: VectorIsa,
+        op: Binary,
+        bounds: Bounds,
+        tensors: [Tensor; 3],
+        types: [QuantizedType; 3],
+    ) -> Result<Self> {
         let [a, b, dst] = tensors;
         let [a_type, b_type, y_type] = types;
         let (s_a, s_b, s_y) = (a_type.qparams.scale, b_type.qparams.scale, y_type.qparams.scale);

@@ -56,7 +56,8 @@ impl MatMulStep {
 impl Step for MatMulStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         let (n, k) = (self.shape.oc, self.shape.ic);
-        let panels: &mut [f32] = bytemuck::cast_slice_mut(&mut run.scratch[..self.shape.panels() * self.shape.panel_floats() * size_of::<f32>()]);
+        let panels: &mut [f32] =
+            bytemuck::cast_slice_mut(&mut run.scratch[..self.shape.panels() * self.shape.panel_floats() * size_of::<f32>()]);
         let by_matrix = self.pairs.len() >= run.part.count;
         let matrices = if by_matrix { run.part.range(self.pairs.len()) } else { 0..self.pairs.len() };
         let rows = if by_matrix { 0..self.m } else { run.part.range_aligned(self.m, self.kernel.tile_pixels()) };
@@ -67,7 +68,10 @@ impl Step for MatMulStep {
             for (index, &(left, right)) in self.pairs.iter().enumerate().take(matrices.end).skip(matrices.start) {
                 // SAFETY: nobody writes the operands during this step.
                 let (a, b) = unsafe {
-                    (run.memory.read::<f32>(&self.a, sample, left * self.m * k, self.m * k), run.memory.read::<f32>(&self.b, sample, right * k * n, k * n))
+                    (
+                        run.memory.read::<f32>(&self.a, sample, left * self.m * k, self.m * k),
+                        run.memory.read::<f32>(&self.b, sample, right * k * n, k * n),
+                    )
                 };
                 pack_rows(b, n, panels);
                 let dst = run.memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes).cast::<f32>();
@@ -76,7 +80,15 @@ impl Step for MatMulStep {
                     src: Pixels { start: a[rows.start * k..].as_ptr().cast(), row_stride: 0, col_stride: (k * float) as isize },
                     rows: 1,
                     cols: rows.len(),
-                    taps: Taps { rows: 1, cols: 1, run: k, src_row_stride: 0, src_col_stride: 0, weight_row_stride: 0, weight_col_stride: 0 },
+                    taps: Taps {
+                        rows: 1,
+                        cols: 1,
+                        run: k,
+                        src_row_stride: 0,
+                        src_col_stride: 0,
+                        weight_row_stride: 0,
+                        weight_col_stride: 0,
+                    },
                     weights: panels.as_ptr(),
                     panel_stride: self.shape.panel_floats() * float,
                     channels: n,

@@ -5,7 +5,9 @@ use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::QuantizedType;
 use crate::kernels::VectorIsa;
-use crate::kernels::quantize::{Quantizer, dequantize, dequantize_nhwc, first_non_finite, min_max, quantize, quantize_nchw_to_nhwc, quantize_nhwc};
+use crate::kernels::quantize::{
+    Quantizer, dequantize, dequantize_nhwc, first_non_finite, min_max, quantize, quantize_nchw_to_nhwc, quantize_nhwc,
+};
 use crate::quantize::{QParams, Target, choose_qparams};
 use crate::threads::Part;
 
@@ -229,4 +231,3 @@ impl Step for DynamicQuantizeStep {
         self.info.clone()
     }
 }
-

@@ -89,7 +89,9 @@ impl Prepared {
             pool: None,
         };
         let declared = || -> Option<Vec<Vec<usize>>> {
-            let full = |info: super::TensorInfo| info.dims.iter().enumerate().map(|(axis, dim)| if axis == 0 { Some(dim.unwrap_or(1)) } else { *dim }).collect();
+            let full = |info: super::TensorInfo| {
+                info.dims.iter().enumerate().map(|(axis, dim)| if axis == 0 { Some(dim.unwrap_or(1)) } else { *dim }).collect()
+            };
             graph.inputs().into_iter().map(full).collect()
         };
         if let Some(dims) = input_dims.or_else(declared) {
@@ -247,7 +249,8 @@ impl Prepared {
     /// Observers that need a batch's values in order and at once are shown them tensor by tensor, in as many passes as
     /// the memory bound needs.
     fn observe_gathered(&mut self, graph: &Graph, inputs: &[TensorView<'_>], batch: usize, merged: &mut [Observed]) -> Result<()> {
-        let mut waiting: Vec<usize> = (0..merged.len()).filter(|&index| merged[index].state.kind() == ObserverKind::TorchHistogram).collect();
+        let mut waiting: Vec<usize> =
+            (0..merged.len()).filter(|&index| merged[index].state.kind() == ObserverKind::TorchHistogram).collect();
         let whole = self.executors[0].plan().chunk_samples == 0;
         while !waiting.is_empty() {
             let mut gathered: HashMap<ValueId, Vec<f32>> = HashMap::new();
@@ -285,7 +288,8 @@ impl Prepared {
     pub fn convert(&self) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let graph = self.graph.graph();
-        let placement = self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))?;
+        let placement =
+            self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))?;
         let types: Vec<QuantizedType> = placement
             .assignment
             .tied
@@ -295,7 +299,8 @@ impl Prepared {
                 let states: Vec<&ObserverState> = members.iter().map(|&member| &self.observed[member].state).collect();
                 let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
                 let target = set.activation.target();
-                let solved = solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))?;
+                let solved = solve(&state, set.activation.solver(), target)
+                    .map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
                 let (low, high) = target.held_range();
                 Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
             })
@@ -335,7 +340,8 @@ impl Prepared {
         let theirs = calibration_file::load(path)?;
         let mine = calibration_file::fingerprint(self.graph.graph(), &self.qconfig);
         if theirs.fingerprint != mine {
-            let message = format!("{} was saved for another model or qconfig ({:08x}, here {mine:08x})", path.display(), theirs.fingerprint);
+            let message =
+                format!("{} was saved for another model or qconfig ({:08x}, here {mine:08x})", path.display(), theirs.fingerprint);
             return Err(Error::Mismatch(message));
         }
         if let (None, Some(dims)) = (&self.placement, &theirs.dims) {
@@ -344,8 +350,10 @@ impl Prepared {
         let graph = self.graph.graph();
         let mut merged = self.observed.clone();
         for (index, (name, state)) in theirs.tensors.iter().enumerate() {
-            let observed = merged.get_mut(index).filter(|observed| graph.value(observed.value).name == *name && observed.state.kind() == state.kind());
-            let observed = observed.ok_or_else(|| Error::Mismatch(format!("tensor {index} of {} is {name}, which is not observed here", path.display())))?;
+            let observed =
+                merged.get_mut(index).filter(|observed| graph.value(observed.value).name == *name && observed.state.kind() == state.kind());
+            let observed = observed
+                .ok_or_else(|| Error::Mismatch(format!("tensor {index} of {} is {name}, which is not observed here", path.display())))?;
             if observed.state.is_empty() {
                 observed.state = state.clone();
             } else {
@@ -412,7 +420,9 @@ fn by_value(observed: &[Observed]) -> HashMap<ValueId, Vec<usize>> {
 fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32], drop_inf: bool) -> Result<()> {
     let found = if drop_inf { first_nan(floats) } else { first_non_finite(floats) };
     match found {
-        Some(index) => Err(Error::NotFinite(format!("tensor {}, sample {sample}, element {index} is {}", graph.value(value).name, floats[index]))),
+        Some(index) => {
+            Err(Error::NotFinite(format!("tensor {}, sample {sample}, element {index} is {}", graph.value(value).name, floats[index])))
+        }
         None => Ok(()),
     }
 }

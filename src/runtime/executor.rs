@@ -113,7 +113,11 @@ impl Executor {
         }
         if inputs.len() != self.bound.inputs.len() || outputs.len() != self.bound.outputs.len() {
             let (i, o) = (self.bound.inputs.len(), self.bound.outputs.len());
-            return Err(Error::InvalidArgument(format!("{} inputs and {} outputs where {i} and {o} are needed", inputs.len(), outputs.len())));
+            return Err(Error::InvalidArgument(format!(
+                "{} inputs and {} outputs where {i} and {o} are needed",
+                inputs.len(),
+                outputs.len()
+            )));
         }
         for (index, (input, bound)) in inputs.iter().zip(&mut self.bound.inputs).enumerate() {
             fits("input", index, input.len(), bound.1)?;

@@ -64,7 +64,9 @@ fn follow(graph: &Graph, node: &Node, shapes: &[Option<Vec<usize>>]) -> Follow {
         Op::Concat { .. } => Follow::Tied,
         Op::AveragePool(_) | Op::GlobalAveragePool | Op::Unary(_) => Follow::Computed,
         Op::Binary(..) if any_constant => Follow::No("it has a constant operand"),
-        Op::Binary(Binary::Add, _) if node.inputs.iter().all(|&id| shape(id).is_some() && shape(id) == shape(node.output)) => Follow::Computed,
+        Op::Binary(Binary::Add, _) if node.inputs.iter().all(|&id| shape(id).is_some() && shape(id) == shape(node.output)) => {
+            Follow::Computed
+        }
         Op::Binary(Binary::Mul, _) if multiplies_alike(shape(node.inputs[0]), shape(node.inputs[1])) => Follow::Computed,
         Op::Binary(Binary::Sub, _) => Follow::No("subtraction has no int8 form"),
         Op::Binary(..) => Follow::No("this broadcast has no int8 form"),
@@ -210,7 +212,10 @@ fn tied_sets(
             match chosen[set] {
                 Some((other, true)) if is_layer && settings[other].activation != settings[index].activation => {
                     let names = format!("{} and {}", graph.nodes[other].name, node.name);
-                    return Err(Error::InvalidArgument(format!("contradictory settings: {names} read the same tensor ({}) with different activation settings", graph.value(*input).name)));
+                    return Err(Error::InvalidArgument(format!(
+                        "contradictory settings: {names} read the same tensor ({}) with different activation settings",
+                        graph.value(*input).name
+                    )));
                 }
                 Some((_, true)) => {}
                 Some((_, false)) if !is_layer => {}

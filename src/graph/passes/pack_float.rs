@@ -60,11 +60,7 @@ impl WeightLayout {
 
     /// Index of output channel `channel` in a per-channel table.
     pub fn table_index(self, channel: usize) -> usize {
-        if self.depthwise {
-            channel
-        } else {
-            channel / self.shape.oc * round_up(self.shape.oc, PANEL_CHANNELS) + channel % self.shape.oc
-        }
+        if self.depthwise { channel } else { channel / self.shape.oc * round_up(self.shape.oc, PANEL_CHANNELS) + channel % self.shape.oc }
     }
 
     /// A per-channel table from one value a channel; padding is zero.

@@ -109,14 +109,7 @@ impl F32ConvStep {
 
 /// The same block with rows and columns exchanged.
 fn transposed(block: F32Block) -> F32Block {
-    F32Block {
-        src: swap(block.src),
-        dst: swap(block.dst),
-        residual: block.residual.map(swap),
-        rows: block.cols,
-        cols: block.rows,
-        ..block
-    }
+    F32Block { src: swap(block.src), dst: swap(block.dst), residual: block.residual.map(swap), rows: block.cols, cols: block.rows, ..block }
 }
 
 impl Step for F32ConvStep {

@@ -139,11 +139,7 @@ impl ConvGeometry {
 
     /// How to split between parts: by channels where the weights are the larger traffic.
     pub fn preferred_split(&self, weight_bytes: usize, src_bytes: usize) -> Split {
-        if self.groups == 1 && self.out_channels >= 2 * CHANNEL_UNIT && weight_bytes > src_bytes {
-            Split::Channels
-        } else {
-            Split::Pixels
-        }
+        if self.groups == 1 && self.out_channels >= 2 * CHANNEL_UNIT && weight_bytes > src_bytes { Split::Channels } else { Split::Pixels }
     }
 
     /// A part's output rows, columns and channels (of each group).

@@ -213,7 +213,11 @@ impl ImageRun<'_> {
             for tap_col in 0..geometry.kernel[1] {
                 let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
                 let valid = row_inside && inside(1, out_col, tap_col);
-                let from = if valid { self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
+                let from = if valid {
+                    self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize)
+                } else {
+                    padding.as_ptr()
+                };
                 // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
                 // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
                 unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
@@ -266,4 +270,3 @@ impl Step for Int8ConvStep {
         self.info.clone()
     }
 }
-

@@ -123,9 +123,16 @@ impl LayerTensors {
     }
 
     /// The epilogue of a piece from `channel` on.
-    pub fn int8_output(&self, result: &Int8Result, image: &ImageAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Int8Output {
-        let dst = self.dst_pixels(image, geometry, piece, channel);
-        let residual = self.residual_pixels(image, geometry, piece, channel);
+    pub fn int8_output(
+        &self,
+        result: &Int8Result,
+        sample: &SampleAddresses,
+        geometry: &ConvGeometry,
+        piece: &Region,
+        channel: usize,
+    ) -> Int8Output {
+        let dst = self.dst_pixels(sample, geometry, piece, channel);
+        let residual = self.residual_pixels(sample, geometry, piece, channel);
         match result {
             Int8Result::U8 { requantize, residual: (zero_point, ratio) } => {
                 let residual = residual.map(|src| Residual { src, zero_point: *zero_point, ratio: *ratio });
