@@ -33,8 +33,7 @@ pub fn operator_rank(op: &Op, inputs: &[Option<usize>]) -> Option<usize> {
 
 /// The rank of every value, indexed like [`Graph::values`]; `None` where it is not known before shapes are.
 pub fn infer_ranks(graph: &Graph) -> Vec<Option<usize>> {
-    let mut ranks: Vec<Option<usize>> =
-        graph.values.iter().map(|value| value.constant.map(|id| graph.constant(id).dims.len())).collect();
+    let mut ranks: Vec<Option<usize>> = graph.values.iter().map(|value| value.constant.map(|id| graph.constant(id).dims.len())).collect();
     for &id in &graph.inputs {
         ranks[id.index()] = Some(graph.value(id).declared.len());
     }
@@ -70,7 +69,10 @@ mod tests {
         assert!(shapes.is_err());
         let ranks = infer_ranks(&graph);
         let of = |id: crate::graph::ValueId| ranks[id.index()];
-        assert_eq!([of(pooled), of(flat), of(tall), of(mean), of(moved), of(sum), of(flattened)].map(Option::unwrap), [4, 2, 4, 2, 2, 4, 1]);
+        assert_eq!(
+            [of(pooled), of(flat), of(tall), of(mean), of(moved), of(sum), of(flattened)].map(Option::unwrap),
+            [4, 2, 4, 2, 2, 4, 1]
+        );
     }
 
     #[test]

@@ -26,8 +26,7 @@ pub fn validate(graph: &Graph) -> Result<()> {
     for node in &graph.nodes {
         check_operator(graph, node).map_err(|error| name_node(error, node))?;
     }
-    let declared: Option<Vec<Vec<usize>>> =
-        graph.inputs.iter().map(|&id| graph.value(id).declared.iter().copied().collect()).collect();
+    let declared: Option<Vec<Vec<usize>>> = graph.inputs.iter().map(|&id| graph.value(id).declared.iter().copied().collect()).collect();
     declared.map_or(Ok(()), |inputs| infer_shapes(graph, &inputs).map(drop))
 }
 
@@ -186,6 +185,11 @@ fn check_weights(graph: &Graph, weights: &ConvWeights, dims: [usize; 4]) -> Resu
         ConvWeights::Float { weight, bias } => {
             check_floats(graph, *weight, &dims, "weight")?;
             bias.map_or(Ok(()), |bias| check_floats(graph, bias, &dims[..1], "bias"))
+        }
+        // How long packed constants are is for `model` to say, which reads them.
+        ConvWeights::PackedFloat { panels, bias } => {
+            let constants = std::iter::once(panels).chain(bias);
+            constants.map(|id| constant(graph, *id)?.as_f32().map(drop)).collect()
         }
         ConvWeights::Static { panels, tap_sums, mult, bias } => check_packed(graph, *panels, *tap_sums, [*mult, *bias]),
         ConvWeights::Dynamic { panels, tap_sums, scale, bias } => check_packed(graph, *panels, *tap_sums, [*scale, *bias]),

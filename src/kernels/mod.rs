@@ -3,11 +3,32 @@
 //!
 //! One kernel is one instruction set and one name. [`int8_kernels`], [`depthwise_kernels`] and [`f32_kernels`] are the
 //! registries, best first, portable last: default choice, forced choice and the tests' enumeration all read them.
+pub mod binary;
 mod block;
+#[cfg(any(test, feature = "test-internals"))]
+pub mod conformance;
+mod epilogue_portable;
+mod f32;
+#[cfg(test)]
+mod kernel_tests;
+pub mod layout;
+pub mod math;
+pub mod pool;
+mod portable;
+pub mod quantize;
+pub mod reduce;
+#[cfg(any(test, feature = "test-internals"))]
+pub mod reference;
 mod registry;
+mod simd;
+pub mod unary;
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+mod x86;
 
 pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, Pixels, Position, Requantize, Residual, Taps};
-pub use registry::{depthwise_kernels, f32_kernels, int8_kernel_by_name, int8_kernels};
+pub use f32::{f32_depthwise_kernels, f32_kernels};
+pub use registry::{depthwise_kernels, int8_kernel_by_name, int8_kernels};
+pub use simd::{ByteRange, Clamp, VectorIsa};
 
 use crate::isa::Isa;
 
@@ -77,7 +98,7 @@ pub unsafe trait Int8Kernel: Send + Sync {
 /// # Safety
 /// As for [`Int8Kernel`].
 pub unsafe trait DepthwiseKernel: Send + Sync {
-    /// Name in reports, such as `u8s8s32-dw-1x16-avx2`.
+    /// Name in reports, such as `u8s8s32-dw-4x16-avx2`.
     fn name(&self) -> &'static str;
 
     /// The instruction-set level whose cap admits this kernel.
@@ -112,5 +133,24 @@ pub unsafe trait F32Kernel: Send + Sync {
     ///
     /// # Safety
     /// As for [`Int8Kernel::run`].
+    unsafe fn run(&self, block: &F32Block);
+}
+
+/// An f32 depthwise convolution kernel: one input and one output channel a group, by the law of NUMERICS section 8.
+///
+/// # Safety
+/// As [`F32Kernel`].
+pub unsafe trait F32DepthwiseKernel: Send + Sync {
+    /// Name in reports, such as `f32-depthwise-4x16-avx2`.
+    fn name(&self) -> &'static str;
+
+    /// The instruction-set level whose cap admits this kernel.
+    fn isa(&self) -> Isa;
+
+    /// Computes the block: source channel `c` makes output channel `c`. Of its taps `run` is not used (a tap is one
+    /// float a channel); weights are `[c/16][taps][16]`, `panel_stride` is `taps * 64` of the whole kernel.
+    ///
+    /// # Safety
+    /// As for [`F32Kernel::run`]; source pixels are readable for `channels` floats at each tap.
     unsafe fn run(&self, block: &F32Block);
 }

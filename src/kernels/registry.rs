@@ -1,11 +1,25 @@
 //! The registries: best kernel first.
-use super::{DepthwiseKernel, F32Kernel, Int8Kernel};
+use super::portable::{DepthwisePortable, Int8Portable};
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+use super::x86::{avx2::Int8Avx2, depthwise_avx2::DepthwiseAvx2};
+use super::{DepthwiseKernel, Int8Kernel};
 use crate::error::{Error, Result};
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+use crate::isa::Avx2;
 use crate::isa::Isa;
 
 /// Every int8 kernel this machine can run below the cap, best first; the last is always portable.
-pub fn int8_kernels(_cap: Isa) -> Vec<Box<dyn Int8Kernel>> {
-    Vec::new()
+pub fn int8_kernels(cap: Isa) -> Vec<Box<dyn Int8Kernel>> {
+    let mut kernels: Vec<Box<dyn Int8Kernel>> = Vec::new();
+    #[cfg(all(target_arch = "x86_64", feature = "x86"))]
+    {
+        if let Some(proof) = Avx2::detect() {
+            kernels.push(Box::new(Int8Avx2::new(proof)));
+        }
+    }
+    kernels.push(Box::new(Int8Portable));
+    kernels.retain(|kernel| kernel.isa() <= cap);
+    kernels
 }
 
 /// The int8 kernel with that name.
@@ -24,11 +38,15 @@ pub fn int8_kernel_by_name(name: &str) -> Result<Box<dyn Int8Kernel>> {
 }
 
 /// Every int8 depthwise kernel this machine can run below the cap, best first; the last is always portable.
-pub fn depthwise_kernels(_cap: Isa) -> Vec<Box<dyn DepthwiseKernel>> {
-    Vec::new()
-}
-
-/// Every f32 kernel this machine can run below the cap, best first; the last is always portable.
-pub fn f32_kernels(_cap: Isa) -> Vec<Box<dyn F32Kernel>> {
-    Vec::new()
+pub fn depthwise_kernels(cap: Isa) -> Vec<Box<dyn DepthwiseKernel>> {
+    let mut kernels: Vec<Box<dyn DepthwiseKernel>> = Vec::new();
+    #[cfg(all(target_arch = "x86_64", feature = "x86"))]
+    {
+        if let Some(proof) = Avx2::detect() {
+            kernels.push(Box::new(DepthwiseAvx2::new(proof)));
+        }
+    }
+    kernels.push(Box::new(DepthwisePortable));
+    kernels.retain(|kernel| kernel.isa() <= cap);
+    kernels
 }

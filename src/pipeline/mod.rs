@@ -1,4 +1,5 @@
 //! The safe Rust facade: what the C API and the command line call. One file an object.
+mod calibration_file;
 mod context;
 mod float_graph;
 mod model;
@@ -8,5 +9,5 @@ mod session;
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
-pub use prepared::{Prepared, Progress};
+pub use prepared::Prepared;
 pub use session::{Session, SessionOptions};

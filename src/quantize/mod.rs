@@ -1,4 +1,16 @@
 //! What every quantized number means: qparams, the requantization formula, observers, solvers and the qconfig.
+#[cfg(any(test, feature = "test-internals"))]
+pub mod golden;
+pub mod metrics;
+pub mod observer;
+pub mod qconfig;
 mod qparams;
+pub mod requantize;
+mod solver;
+mod weights;
 
-pub use qparams::{QParams, QType, Scheme};
+pub use observer::{ObserverKind, ObserverState};
+pub use qconfig::{Grain, LayerQConfig, LayerSettings, Mode, QConfig};
+pub use qparams::{QParams, QType, SCALE_FLOOR, Scheme, Target, choose_qparams, quantize_value};
+pub use solver::{DEFAULT_PERCENTILE, Solved, SolverKind, solve, solve_range};
+pub use weights::{QuantizedWeights, WeightQConfig, quantize_weights};

@@ -5,8 +5,7 @@
 use super::memory_plan::{Life, place};
 use super::orders::orders;
 use crate::error::{Error, Result};
-use crate::graph::shape_inference::{infer_shapes, keeps_samples_apart};
-use crate::graph::{Graph, Op, ValueId, ValueType};
+use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
 use crate::isa::Isa;
 use crate::ops::{Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step, partial_ranges_bytes};
 use std::collections::HashMap;
@@ -105,7 +104,7 @@ impl Plan {
     /// # Errors
     /// Shapes that do not fit the graph, an operator that the executor lacks, constants too short for their operator.
     pub fn new(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions) -> Result<Plan> {
-        let apart = keeps_samples_apart(graph, input_dims)?;
+        let apart = keeps_samples_apart(graph, input_dims);
         let mut dims = input_dims.to_vec();
         if apart {
             dims.iter_mut().for_each(|dims| dims[0] = 1);

@@ -1,27 +1,44 @@
-//! Who runs the parts of a job: our own parked team, the caller's `parallel_for`, or one thread.
+//! Who computes a run: a parked team of our own threads, the caller's `parallel_for`, or the caller's thread alone.
+//!
+//! [`Executor::run`] wakes the team once; its members then meet at [`Worker::barrier`] between the steps of a plan. A
+//! caller's pool gives no promise that its tasks run at the same time, so there every step is an
+//! [`Executor::fork_join`]. Results never depend on the number of members: a [`Part`] says which share of the outputs a
+//! member computes, and no sum is split between members.
+//!
+//! No thread of a team spins once a run has returned, and neither a run nor a fork-join allocates.
+mod barrier;
+mod executor;
+mod outcome;
+mod parallel_for;
+mod part;
+mod signals;
+mod team;
+mod wait_point;
 
-/// One of `count` equal parts of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// Which.
-    pub index: usize,
-    /// Of how many.
-    pub count: usize,
+pub use executor::Executor;
+pub use outcome::inside_guarded_work;
+pub use parallel_for::{ParallelFor, ParallelForFn, ParallelTask};
+pub use part::Part;
+pub use team::{MAX_THREADS, Team, WORKER_STACK_BYTES};
+
+use barrier::Barrier;
+
+/// What one member of a run knows: its share of the work, and the barrier where it meets the others.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    /// This member's share.
+    pub part: Part,
+    barrier: &'a Barrier,
 }
 
-impl Part {
-    /// The whole job.
-    pub const WHOLE: Part = Part { index: 0, count: 1 };
-
-    /// This part's share of `items`, balanced, in units of `multiple`.
-    pub fn range_aligned(self, items: usize, multiple: usize) -> std::ops::Range<usize> {
-        let units = items.div_ceil(multiple);
-        let bound = |index: usize| (units * index / self.count * multiple).min(items);
-        bound(self.index)..bound(self.index + 1)
-    }
-
-    /// This part's share of `items`, balanced.
-    pub fn range(self, items: usize) -> std::ops::Range<usize> {
-        self.range_aligned(items, 1)
+impl Worker<'_> {
+    /// Waits until every member of the run has called it; what they wrote before is visible after. Every member must
+    /// call it the same number of times.
+    ///
+    /// Unwinds (and so ends this member's work) when another member has panicked, or has returned from the run without
+    /// coming here; it must therefore not be called from a `Drop`.
+    #[inline]
+    pub fn barrier(&self) {
+        self.barrier.wait();
     }
 }

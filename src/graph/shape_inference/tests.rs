@@ -16,14 +16,8 @@ fn a_small_network_has_the_shapes_of_its_layers() {
     let padding = Padding::Explicit { top: 1, left: 0, bottom: 1, right: 2 };
     let attributes = Conv2dAttributes { strides: [2, 1], padding, ..Conv2dAttributes::new(3, 4, [3, 3]) };
     let conv = builder.conv2d("conv", x, &[0.0; 108], None, attributes).unwrap();
-    let pool = Pool {
-        kernel: [2, 3],
-        strides: [2, 2],
-        dilations: [1, 1],
-        padding: Padding::NONE,
-        ceil_mode: false,
-        count_include_pad: false,
-    };
+    let pool =
+        Pool { kernel: [2, 3], strides: [2, 2], dilations: [1, 1], padding: Padding::NONE, ceil_mode: false, count_include_pad: false };
     let pooled = builder.max_pool("pool", conv, pool).unwrap();
     let flat = builder.flatten("flat", pooled, 1).unwrap();
     let y = builder.linear("fc", flat, &[0.0; 7 * 40], None, 7, 40).unwrap();

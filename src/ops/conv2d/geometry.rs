@@ -201,7 +201,7 @@ impl PartRanges {
         let rows = self.rows.start.max(region.rows.start)..self.rows.end.min(region.rows.end);
         let cols = self.cols.start.max(region.cols.start)..self.cols.end.min(region.cols.end);
         let cols_step = cols.len().min(max_pixels).max(1);
-        let rows_step = (max_pixels / cols_step).max(1);
+        let rows_step = (max_pixels / cols_step).clamp(1, rows.len().max(1));
         let region = region.clone();
         rows.clone().step_by(rows_step).flat_map(move |row| {
             let (region, rows, cols) = (region.clone(), rows.clone(), cols.clone());

@@ -1,0 +1,114 @@
+//! The calibration file: the statistics of every observed tensor.
+//!
+//! All numbers are little-endian: magic `RSQCALIB`, format version u32, CRC-32 of the rest, length of the header u64, the
+//! header (JSON: fingerprint, samples, input shapes, names and lengths), then each state's bytes.
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::model::replace_file;
+use crate::quantize::QConfig;
+use crate::quantize::observer::ObserverState;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"RSQCALIB";
+/// Raised when the layout changes.
+const FORMAT_VERSION: u32 = 1;
+const HEADER_START: usize = 24;
+
+/// Everything a calibration has collected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalibrationState {
+    /// Of graph and qconfig: [`fingerprint`].
+    pub fingerprint: u32,
+    /// Samples seen.
+    pub samples: u64,
+    /// Input shapes that the observers were placed for.
+    pub dims: Option<Vec<Vec<usize>>>,
+    /// Name and statistics of each observed tensor.
+    pub tensors: Vec<(String, ObserverState)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    fingerprint: u32,
+    samples: u64,
+    dims: Option<Vec<Vec<usize>>>,
+    tensors: Vec<(String, usize)>,
+}
+
+/// A checksum of everything that the meaning of the statistics depends on: the graph, its constants, the qconfig.
+pub fn fingerprint(graph: &Graph, qconfig: &QConfig) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    let mut text = |value: serde_json::Result<Vec<u8>>| hash.update(&value.unwrap_or_default());
+    text(serde_json::to_vec(&graph.nodes));
+    text(serde_json::to_vec(&graph.values));
+    text(serde_json::to_vec(qconfig));
+    graph.constants.iter().for_each(|constant| hash.update(&constant.data));
+    hash.finalize()
+}
+
+/// Writes the file, atomically.
+pub fn save(state: &CalibrationState, path: &Path) -> Result<()> {
+    let mut states = Vec::new();
+    let mut tensors = Vec::new();
+    for (name, state) in &state.tensors {
+        let start = states.len();
+        state.encode(&mut states);
+        tensors.push((name.clone(), states.len() - start));
+    }
+    let header = Header { fingerprint: state.fingerprint, samples: state.samples, dims: state.dims.clone(), tensors };
+    let header = serde_json::to_vec(&header).map_err(|error| Error::Parse(format!("calibration header: {error}")))?;
+    let mut body = (header.len() as u64).to_le_bytes().to_vec();
+    body.extend_from_slice(&header);
+    body.extend_from_slice(&states);
+    let mut front = MAGIC.to_vec();
+    front.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    front.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    replace_file(path, |file| {
+        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(|error| Error::io(path, &error));
+        write(&front)?;
+        write(&body)
+    })
+}
+
+/// Reads a file that [`save`] wrote.
+pub fn load(path: &Path) -> Result<CalibrationState> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+    parse(&bytes).map_err(|error| match error {
+        Error::Version(message) => Error::Version(format!("{}: {message}", path.display())),
+        other => Error::Corrupt(format!("{}: {other}", path.display())),
+    })
+}
+
+/// The state in a file's bytes.
+pub fn parse(bytes: &[u8]) -> Result<CalibrationState> {
+    let corrupt = |message: &str| Error::Corrupt(message.to_owned());
+    let front = bytes.get(..HEADER_START).ok_or_else(|| corrupt("shorter than its header"))?;
+    if &front[..8] != MAGIC {
+        return Err(corrupt("not a calibration file"));
+    }
+    let word = |at: usize| u32::from_le_bytes([front[at], front[at + 1], front[at + 2], front[at + 3]]);
+    if word(8) != FORMAT_VERSION {
+        return Err(Error::Version(format!("format version {}; this library reads {FORMAT_VERSION}", word(8))));
+    }
+    if crc32fast::hash(&bytes[16..]) != word(12) {
+        return Err(corrupt("the checksum does not fit"));
+    }
+    let header_len = u64::from(word(16)) | u64::from(word(20)) << 32;
+    let end = usize::try_from(header_len).ok().and_then(|len| HEADER_START.checked_add(len)).filter(|&end| end <= bytes.len());
+    let end = end.ok_or_else(|| corrupt("the header is longer than the file"))?;
+    let header: Header = serde_json::from_slice(&bytes[HEADER_START..end]).map_err(|error| corrupt(&format!("header: {error}")))?;
+    let mut rest = &bytes[end..];
+    let mut tensors = Vec::new();
+    for (name, length) in header.tensors {
+        let state = rest.get(..length).ok_or_else(|| corrupt(&format!("the state of {name} is cut off")))?;
+        tensors.push((name, ObserverState::decode(state)?));
+        rest = &rest[length..];
+    }
+    if !rest.is_empty() {
+        return Err(corrupt("bytes follow the last state"));
+    }
+    Ok(CalibrationState { fingerprint: header.fingerprint, samples: header.samples, dims: header.dims, tensors })
+}
