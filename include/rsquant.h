@@ -136,6 +136,15 @@
 /// One set of weight qparams an output channel. The default.
 #define RSQ_GRANULARITY_PER_CHANNEL 2
 
+/// Dynamic activations: one set of qparams a sample. The default.
+#define RSQ_GRAIN_PER_SAMPLE 1
+
+/// Dynamic activations: one set of qparams a row (token) of a linear layer.
+#define RSQ_GRAIN_PER_ROW 2
+
+/// Dynamic activations: one set of qparams a tensor, so that results depend on batch mates, as torch's do.
+#define RSQ_GRAIN_PER_TENSOR 3
+
 /// No.
 #define RSQ_OFF 1
 
@@ -172,8 +181,9 @@ typedef int32_t rsq_status;
 /// One task of a parallel loop: does task `index`. It does not throw.
 typedef void (*rsq_task_fn)(void *task_data, size_t index);
 
-/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and returns
-/// when all calls have returned. It is called from any thread that runs a session, from several at once, and must not throw.
+/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and
+/// returns when all calls have returned. It is called from any thread that runs a session, from several at once, and must
+/// not throw.
 typedef void (*rsq_parallel_for_fn)(void *pool, size_t count, rsq_task_fn task, void *task_data);
 
 /// What a context is made with. All zero but `struct_size`: the default.
@@ -239,15 +249,19 @@ typedef struct rsq_layer_qconfig {
     int32_t activation_reduce_range;
     /// One of `RSQ_OBSERVER_`.
     int32_t activation_observer;
-    /// One of `RSQ_SOLVER_`.
+    /// One of `RSQ_SOLVER_`. An observer that is set without a solver brings its own default.
     int32_t activation_solver;
-    /// `RSQ_SCHEME_SYMMETRIC` or `RSQ_SCHEME_RESTRICTED_SYMMETRIC`; weights are s8.
-    int32_t weight_scheme;
+    /// One of `RSQ_GRAIN_`.
+    int32_t activation_grain;
     /// One of `RSQ_GRANULARITY_`.
     int32_t weight_granularity;
+    /// `RSQ_SCHEME_SYMMETRIC` or `RSQ_SCHEME_RESTRICTED_SYMMETRIC`; weights are s8.
+    int32_t weight_scheme;
+    /// `RSQ_ON` keeps weights in -64..63; `RSQ_OFF`.
+    int32_t weight_reduce_range;
     /// 0.
     int32_t reserved;
-    /// For `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 99.99 by default.
+    /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
     double percentile;
 } rsq_layer_qconfig;
 
@@ -287,7 +301,7 @@ typedef struct rsq_tensor_view {
     const int64_t *strides;
 } rsq_tensor_view;
 
-/// One layer of a model: how it runs and why. Set `struct_size` before the call.
+/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
 typedef struct rsq_layer_info {
     /// `sizeof(rsq_layer_info)`, set by the caller.
     uint32_t struct_size;
@@ -313,8 +327,6 @@ typedef struct rsq_layer_info {
     char name[RSQ_NAME_BYTES];
     /// The operator as ONNX calls it, such as "Conv".
     char op_type[RSQ_SHORT_NAME_BYTES];
-    /// The kernel that runs it on this CPU; empty where there is none by name.
-    char kernel[RSQ_SHORT_NAME_BYTES];
     /// Why the layer stays float; empty for an int8 layer.
     char reason[RSQ_NAME_BYTES];
 } rsq_layer_info;
@@ -470,8 +482,8 @@ const char *rsq_isa_name(uint32_t isa);
 
 /// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds an
-/// unknown name), `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// an unknown name), `OUT_OF_MEMORY`.
 rsq_status rsq_context_new(const struct rsq_context_options *options,
                            struct rsq_context **out);
 
@@ -487,8 +499,8 @@ rsq_status rsq_graph_from_onnx_file(const struct rsq_context *context,
                                     const char *utf8_path,
                                     struct rsq_graph **out);
 
-/// Reads an ONNX model of `size` bytes from memory, which is not needed afterwards. Tensors in other files are refused. `context`
-/// may be NULL. The caller frees `*out`.
+/// Reads an ONNX model of `size` bytes from memory, which is not needed afterwards. Tensors in other files are refused.
+/// `context` may be NULL. The caller frees `*out`.
 ///
 /// Statuses: as `rsq_graph_from_onnx_file`.
 rsq_status rsq_graph_from_onnx_bytes(const struct rsq_context *context,
@@ -537,27 +549,34 @@ rsq_status rsq_qconfig_default_dynamic(struct rsq_qconfig **out);
 
 /// Reads a qconfig from JSON, a C string in UTF-8, as `rsq_qconfig_to_json` writes it. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `PARSE`, `INVALID_ARGUMENT`, `UNSUPPORTED`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `PARSE` (also for an unknown field), `INVALID_ARGUMENT`, `OUT_OF_MEMORY`.
 rsq_status rsq_qconfig_from_json(const char *utf8_json, struct rsq_qconfig **out);
 
-/// Sets what the layers in a scope are to be: "*" for all, "op:Conv" for those of an ONNX operator, "name:layer4.*" for those whose
-/// name matches ("*" stands for any text). A name goes before an operator before "*"; of two that match, the later.
-/// Scopes are checked against the graph by `rsq_prepare`.
+/// Sets what the layers in a scope are to be: "*" for all, "op:Conv" for those of an ONNX operator, "name:layer4.*" for
+/// those whose whole name matches ("*" stands for any text, "?" for one character). A name goes before an operator before
+/// "*"; of two that match, the later. Scopes and combinations are checked against the graph by `rsq_prepare`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (the message names the field),
-/// `UNSUPPORTED` (a combination).
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (no scope, or a field; the
+/// message names it).
 rsq_status rsq_qconfig_set(struct rsq_qconfig *qconfig,
                            const char *scope,
                            const struct rsq_layer_qconfig *layer);
 
-/// With `strict` other than 0, a layer that is to be int8 and cannot be is an error of `rsq_prepare` or `rsq_convert`;
-/// otherwise it stays float and `rsq_model_layer_info` tells why.
+/// With `strict` other than 0, a layer that is to be int8 and cannot be, and a scope that no layer is in, are errors of
+/// `rsq_prepare`; otherwise such a layer stays float and `rsq_model_layer_info` tells why.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
 rsq_status rsq_qconfig_set_strict(struct rsq_qconfig *qconfig, int32_t strict);
 
-/// Writes a qconfig as JSON in UTF-8: first call with `buffer` NULL, which tells the length without the NUL, then with a buffer of
-/// `capacity` bytes, at least one more than that.
+/// With `drop_inf` other than 0, calibration drops infinities and counts them; otherwise it refuses a batch that has one.
+/// NaNs are always refused.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_qconfig_set_drop_inf(struct rsq_qconfig *qconfig,
+                                    int32_t drop_inf);
+
+/// Writes a qconfig as JSON in UTF-8: first call with `buffer` NULL, which tells the length without the NUL, then with a
+/// buffer of `capacity` bytes, at least one more than that.
 ///
 /// Statuses: `NULL_ARGUMENT` (`out_length`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small).
 rsq_status rsq_qconfig_to_json(const struct rsq_qconfig *qconfig,
@@ -571,8 +590,9 @@ void rsq_qconfig_free(struct rsq_qconfig *qconfig);
 /// Puts observers into a graph, as `qconfig` says; neither is changed, nor needed afterwards. `context` and `options`
 /// may be NULL. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `SHAPE_MISMATCH`,
-/// `NOT_FOUND` (a scope that matches no node), `UNSUPPORTED` (a strict qconfig, and a layer that would stay float), `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `INVALID_ARGUMENT`
+/// (settings that contradict each other; with a strict qconfig a scope that no node is in), `UNSUPPORTED` (a strict qconfig, and
+/// a layer that would stay float), `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
 rsq_status rsq_prepare(const struct rsq_context *context,
                        const struct rsq_graph *graph,
                        const struct rsq_qconfig *qconfig,
@@ -581,9 +601,9 @@ rsq_status rsq_prepare(const struct rsq_context *context,
 
 /// Observes one batch: one tensor for each input of the graph, in its order, f32. Any batch size.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED` (strides),
-/// `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index), `OUT_OF_MEMORY`. A batch that is refused
-/// leaves the statistics as they were.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
+/// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
+/// `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they were.
 rsq_status rsq_calibrate(struct rsq_prepared *prepared,
                          const struct rsq_tensor_view *inputs,
                          size_t input_count);
@@ -598,26 +618,29 @@ rsq_status rsq_calibration_samples(const struct rsq_prepared *prepared, uint64_t
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `OUT_OF_MEMORY`.
 rsq_status rsq_calibration_save(const struct rsq_prepared *prepared, const char *utf8_path);
 
-/// Replaces the statistics by those in a file.
+/// Takes over the statistics of a file, in a prepared that has seen nothing yet. So calibration goes on where it was saved,
+/// whatever the observers.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `CORRUPT`, `VERSION`, `MISMATCH` (of another graph or
-/// qconfig), `OUT_OF_MEMORY`. The statistics stay as they were unless `OK`.
-rsq_status rsq_calibration_load(struct rsq_prepared *prepared, const char *utf8_path);
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (there are statistics already), `IO`, `CORRUPT`,
+/// `VERSION`, `MISMATCH` (of another graph or qconfig), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
+rsq_status rsq_calibration_load(struct rsq_prepared *prepared,
+                                const char *utf8_path);
 
 /// Adds the statistics in a file: the result is, to the bit, that of one prepared that saw both parts, whatever the
 /// order.
 ///
-/// Statuses: as `rsq_calibration_load`, and `UNSUPPORTED` for observers that depend on the order (moving_average,
-/// torch_histogram).
-rsq_status rsq_calibration_merge(struct rsq_prepared *prepared, const char *utf8_path);
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `CORRUPT`, `VERSION`, `MISMATCH` (of another graph or qconfig),
+/// `UNSUPPORTED` (observers that depend on the order, if both parts have seen something), `OUT_OF_MEMORY`. Nothing changes
+/// unless `OK`.
+rsq_status rsq_calibration_merge(struct rsq_prepared *prepared,
+                                 const char *utf8_path);
 
 /// Makes an int8 model of the graph and its statistics. The prepared stays usable: calibrate on, and convert again. The
 /// caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `UNSUPPORTED` (a strict
-/// qconfig), `OUT_OF_MEMORY`.
-rsq_status rsq_convert(const struct rsq_prepared *prepared,
-                       struct rsq_model **out);
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
+/// (weights), `OUT_OF_MEMORY`.
+rsq_status rsq_convert(const struct rsq_prepared *prepared, struct rsq_model **out);
 
 /// Frees a prepared. NULL and stale handles are ignored; models made of it stay usable.
 void rsq_prepared_free(struct rsq_prepared *prepared);
@@ -641,7 +664,7 @@ rsq_status rsq_model_to_buffer(const struct rsq_model *model,
 /// The file must not be changed in place while the model or a session of it lives: a process that truncates it ends
 /// this one with SIGBUS. Replacing or deleting the file does no harm; `rsq_model_load_copied` needs no such care.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `UNSUPPORTED`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
 rsq_status rsq_model_load(const struct rsq_context *context, const char *utf8_path, struct rsq_model **out);
 
 /// Reads a model file into memory and verifies it. `context` may be NULL. The caller frees `*out`.
@@ -649,7 +672,8 @@ rsq_status rsq_model_load(const struct rsq_context *context, const char *utf8_pa
 /// Statuses: as `rsq_model_load`.
 rsq_status rsq_model_load_copied(const struct rsq_context *context, const char *utf8_path, struct rsq_model **out);
 
-/// Copies a model of `size` bytes from memory, at any address, and verifies it. `context` may be NULL. The caller frees `*out`.
+/// Copies a model of `size` bytes from memory, at any address, and verifies it. `context` may be NULL. The caller frees
+/// `*out`.
 ///
 /// Statuses: as `rsq_model_load`, but for `IO`.
 rsq_status rsq_model_from_bytes(const struct rsq_context *context,
@@ -676,7 +700,7 @@ rsq_status rsq_model_output_info(const struct rsq_model *model, size_t index, st
 /// Number of layers, in execution order. 0 for a bad handle.
 size_t rsq_model_layer_count(const struct rsq_model *model);
 
-/// How a layer runs: int8 or float and why, its qparams, its kernel. Set `out->struct_size` before.
+/// How a layer runs: int8 or float and why, and its qparams. Set `out->struct_size` before.
 ///
 /// Statuses: as `rsq_model_input_info`.
 rsq_status rsq_model_layer_info(const struct rsq_model *model, size_t index, struct rsq_layer_info *out);
@@ -716,8 +740,8 @@ rsq_status rsq_session_input_info(const struct rsq_session *session, size_t inde
 /// Statuses: as `rsq_session_input_info`.
 rsq_status rsq_session_output_info(const struct rsq_session *session, size_t index, struct rsq_tensor_info *out);
 
-/// The shape of output `index` for inputs of the given shapes, one for each input, batch included. Writes the number of axes
-/// to `out_rank` and `RSQ_MAX_RANK` dimensions to `out_dims`, 0 from the rank on.
+/// The shape of output `index` for inputs of the given shapes, one for each input, batch included. Writes the number of
+/// axes to `out_rank` and `RSQ_MAX_RANK` dimensions to `out_dims`, 0 from the rank on.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY`, `SHAPE_MISMATCH`, `NOT_FOUND` (no such output).
 rsq_status rsq_session_output_shape(const struct rsq_session *session,
@@ -727,8 +751,8 @@ rsq_status rsq_session_output_shape(const struct rsq_session *session,
                                     int64_t *out_dims,
                                     uint32_t *out_rank);
 
-/// Number of operations of the plan; 0 before there is one, that is before the first run where the graph leaves more than the
-/// batch open and the options gave no shapes; 0 for a bad handle.
+/// Number of operations of the plan; 0 before there is one, that is before the first run where the graph leaves more than
+/// the batch open and the options gave no shapes; 0 for a bad handle.
 size_t rsq_session_step_count(const struct rsq_session *session);
 
 /// Name, operator and kernel of an operation of the plan. Set `out->struct_size` before.
@@ -739,12 +763,13 @@ rsq_status rsq_session_step_info(const struct rsq_session *session, size_t index
 /// Bytes of memory that the session holds for runs, weights not counted. 0 before there is a plan and for a bad handle.
 size_t rsq_session_memory_bytes(const struct rsq_session *session);
 
-/// Runs one batch: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless the input sizes or a
-/// batch above the largest ask for a new plan.
+/// Runs one batch of any size: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless
+/// the input sizes ask for a new plan or the batch is above the largest.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned or overlaps
-/// an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a dynamic layer met a NaN or
-/// an infinity; the message names tensor and index), `CALLBACK`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned
+/// or overlaps an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`,
+/// `DTYPE_MISMATCH`, `NOT_FINITE` (a dynamic layer met a NaN or an infinity; the message names tensor and index), `CALLBACK`,
+/// `OUT_OF_MEMORY`.
 rsq_status rsq_run(struct rsq_session *session,
                    const struct rsq_tensor_view *inputs,
                    size_t input_count,

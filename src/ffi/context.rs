@@ -24,8 +24,9 @@ impl handles::Handle for rsq_context {
 /// One task of a parallel loop: does task `index`. It does not throw.
 pub type rsq_task_fn = Option<unsafe extern "C" fn(task_data: *mut c_void, index: usize)>;
 
-/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and returns
-/// when all calls have returned. It is called from any thread that runs a session, from several at once, and must not throw.
+/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and
+/// returns when all calls have returned. It is called from any thread that runs a session, from several at once, and must
+/// not throw.
 pub type rsq_parallel_for_fn = Option<unsafe extern "C" fn(pool: *mut c_void, count: usize, task: rsq_task_fn, task_data: *mut c_void)>;
 
 /// What a context is made with. All zero but `struct_size`: the default.
@@ -78,8 +79,8 @@ impl rsq_context_options {
 
 /// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds an
-/// unknown name), `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// an unknown name), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_context_new(options: *const rsq_context_options, out: *mut *mut rsq_context) -> rsq_status {
     guard::call(|| {

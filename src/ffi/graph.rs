@@ -57,7 +57,12 @@ pub(super) fn at<'a, T>(items: &'a [T], index: usize, what: &str) -> Outcome<&'a
 ///
 /// # Safety
 /// `out` is NULL or points to as many writable bytes as its first word says.
-pub(super) unsafe fn tell_tensor(out: *mut rsq_tensor_info, index: usize, what: &str, tensors: impl FnOnce() -> Outcome<Vec<TensorInfo>>) -> rsq_status {
+pub(super) unsafe fn tell_tensor(
+    out: *mut rsq_tensor_info,
+    index: usize,
+    what: &str,
+    tensors: impl FnOnce() -> Outcome<Vec<TensorInfo>>,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { InfoOut::new(out, "rsq_tensor_info") }?;
@@ -73,7 +78,11 @@ pub(super) unsafe fn tell_tensor(out: *mut rsq_tensor_info, index: usize, what: 
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `PARSE`, `GRAPH`, `UNSUPPORTED` (the message lists every node that is
 /// not supported), `NOT_FINITE` (a weight), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_graph_from_onnx_file(context: *const rsq_context, utf8_path: *const c_char, out: *mut *mut rsq_graph) -> rsq_status {
+pub unsafe extern "C" fn rsq_graph_from_onnx_file(
+    context: *const rsq_context,
+    utf8_path: *const c_char,
+    out: *mut *mut rsq_graph,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, path) = unsafe { (Out::new(out, "out")?, path(utf8_path)?) };
@@ -83,12 +92,17 @@ pub unsafe extern "C" fn rsq_graph_from_onnx_file(context: *const rsq_context, u
     })
 }
 
-/// Reads an ONNX model of `size` bytes from memory, which is not needed afterwards. Tensors in other files are refused. `context`
-/// may be NULL. The caller frees `*out`.
+/// Reads an ONNX model of `size` bytes from memory, which is not needed afterwards. Tensors in other files are refused.
+/// `context` may be NULL. The caller frees `*out`.
 ///
 /// Statuses: as `rsq_graph_from_onnx_file`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_graph_from_onnx_bytes(context: *const rsq_context, bytes: *const c_void, size: usize, out: *mut *mut rsq_graph) -> rsq_status {
+pub unsafe extern "C" fn rsq_graph_from_onnx_bytes(
+    context: *const rsq_context,
+    bytes: *const c_void,
+    size: usize,
+    out: *mut *mut rsq_graph,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, bytes) = unsafe { (Out::new(out, "out")?, array(bytes.cast::<u8>(), size, "bytes")?) };

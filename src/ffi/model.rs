@@ -7,7 +7,7 @@ use super::pointers::{Out, array, fill, path};
 use super::qconfig::{RSQ_PRECISION_FLOAT, RSQ_PRECISION_INT8_DYNAMIC, RSQ_PRECISION_INT8_STATIC};
 use super::status::rsq_status;
 use super::{guard, handles};
-use crate::pipeline::{LayerInfo, LayerPrecision, Model};
+use crate::pipeline::{LayerInfo, LayerPrecision, LoadMode, Model};
 use std::ffi::{c_char, c_void};
 
 /// Shared. An immutable int8 model: one for any number of sessions on any threads.
@@ -21,7 +21,7 @@ impl handles::Handle for rsq_model {
     const NAME: &'static str = "model";
 }
 
-/// One layer of a model: how it runs and why. Set `struct_size` before the call.
+/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct rsq_layer_info {
@@ -49,17 +49,15 @@ pub struct rsq_layer_info {
     pub name: [c_char; RSQ_NAME_BYTES],
     /// The operator as ONNX calls it, such as "Conv".
     pub op_type: [c_char; RSQ_SHORT_NAME_BYTES],
-    /// The kernel that runs it on this CPU; empty where there is none by name.
-    pub kernel: [c_char; RSQ_SHORT_NAME_BYTES],
     /// Why the layer stays float; empty for an int8 layer.
     pub reason: [c_char; RSQ_NAME_BYTES],
 }
 
 // SAFETY: repr(C), integers and floats alone, no padding (asserted below), size first.
 unsafe impl InfoStruct for rsq_layer_info {
-    const FIRST_SIZE: usize = 680;
+    const FIRST_SIZE: usize = 616;
 }
-const _: () = assert!(size_of::<rsq_layer_info>() == 680);
+const _: () = assert!(size_of::<rsq_layer_info>() == 616);
 
 fn precision_number(precision: LayerPrecision) -> i32 {
     match precision {
@@ -85,7 +83,6 @@ impl rsq_layer_info {
             reason_length: text_length(&layer.reason),
             name: text_array(&layer.name),
             op_type: text_array(&layer.operator),
-            kernel: text_array(&layer.kernel),
             reason: text_array(&layer.reason),
         }
     }
@@ -108,7 +105,12 @@ pub unsafe extern "C" fn rsq_model_save(model: *const rsq_model, utf8_path: *con
 ///
 /// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_model_to_buffer(model: *const rsq_model, buffer: *mut c_void, capacity: usize, out_size: *mut usize) -> rsq_status {
+pub unsafe extern "C" fn rsq_model_to_buffer(
+    model: *const rsq_model,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promise.
         let size = unsafe { Out::new(out_size, "out_size") }?;
@@ -123,14 +125,14 @@ pub unsafe extern "C" fn rsq_model_to_buffer(model: *const rsq_model, buffer: *m
 /// The file must not be changed in place while the model or a session of it lives: a process that truncates it ends
 /// this one with SIGBUS. Replacing or deleting the file does no harm; `rsq_model_load_copied` needs no such care.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `UNSUPPORTED`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_model_load(context: *const rsq_context, utf8_path: *const c_char, out: *mut *mut rsq_model) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, path) = unsafe { (Out::new(out, "out")?, path(utf8_path)?) };
         let context = context_or_default(context)?;
-        out.write(handles::make(Model::load(&context, &path)?)?);
+        out.write(handles::make(Model::load(&context, &path, LoadMode::Mapped)?)?);
         Ok(())
     })
 }
@@ -139,21 +141,31 @@ pub unsafe extern "C" fn rsq_model_load(context: *const rsq_context, utf8_path: 
 ///
 /// Statuses: as `rsq_model_load`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_model_load_copied(context: *const rsq_context, utf8_path: *const c_char, out: *mut *mut rsq_model) -> rsq_status {
+pub unsafe extern "C" fn rsq_model_load_copied(
+    context: *const rsq_context,
+    utf8_path: *const c_char,
+    out: *mut *mut rsq_model,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, path) = unsafe { (Out::new(out, "out")?, path(utf8_path)?) };
         let context = context_or_default(context)?;
-        out.write(handles::make(Model::load_copied(&context, &path)?)?);
+        out.write(handles::make(Model::load(&context, &path, LoadMode::Copied)?)?);
         Ok(())
     })
 }
 
-/// Copies a model of `size` bytes from memory, at any address, and verifies it. `context` may be NULL. The caller frees `*out`.
+/// Copies a model of `size` bytes from memory, at any address, and verifies it. `context` may be NULL. The caller frees
+/// `*out`.
 ///
 /// Statuses: as `rsq_model_load`, but for `IO`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_model_from_bytes(context: *const rsq_context, bytes: *const c_void, size: usize, out: *mut *mut rsq_model) -> rsq_status {
+pub unsafe extern "C" fn rsq_model_from_bytes(
+    context: *const rsq_context,
+    bytes: *const c_void,
+    size: usize,
+    out: *mut *mut rsq_model,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, bytes) = unsafe { (Out::new(out, "out")?, array(bytes.cast::<u8>(), size, "bytes")?) };
@@ -199,7 +211,7 @@ pub extern "C" fn rsq_model_layer_count(model: *const rsq_model) -> usize {
     guard::value(0, || Ok(handles::get(model)?.layers().len()))
 }
 
-/// How a layer runs: int8 or float and why, its qparams, its kernel. Set `out->struct_size` before.
+/// How a layer runs: int8 or float and why, and its qparams. Set `out->struct_size` before.
 ///
 /// Statuses: as `rsq_model_input_info`.
 #[unsafe(no_mangle)]

@@ -9,6 +9,7 @@ use super::qconfig::rsq_qconfig;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
+use crate::error::Error;
 use crate::pipeline::Prepared;
 use std::ffi::c_char;
 use std::path::Path;
@@ -65,8 +66,9 @@ impl rsq_prepare_options {
 /// Puts observers into a graph, as `qconfig` says; neither is changed, nor needed afterwards. `context` and `options`
 /// may be NULL. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `SHAPE_MISMATCH`,
-/// `NOT_FOUND` (a scope that matches no node), `UNSUPPORTED` (a strict qconfig, and a layer that would stay float), `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `INVALID_ARGUMENT`
+/// (settings that contradict each other; with a strict qconfig a scope that no node is in), `UNSUPPORTED` (a strict qconfig, and
+/// a layer that would stay float), `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_prepare(
     context: *const rsq_context,
@@ -90,9 +92,9 @@ pub unsafe extern "C" fn rsq_prepare(
 
 /// Observes one batch: one tensor for each input of the graph, in its order, f32. Any batch size.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED` (strides),
-/// `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index), `OUT_OF_MEMORY`. A batch that is refused
-/// leaves the statistics as they were.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
+/// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
+/// `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_calibrate(prepared: *mut rsq_prepared, inputs: *const rsq_tensor_view, input_count: usize) -> rsq_status {
     guard::call(|| {
@@ -150,21 +152,27 @@ unsafe fn change_from_file(
     })
 }
 
-/// Replaces the statistics by those in a file.
+/// Takes over the statistics of a file, in a prepared that has seen nothing yet. So calibration goes on where it was saved,
+/// whatever the observers.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `CORRUPT`, `VERSION`, `MISMATCH` (of another graph or
-/// qconfig), `OUT_OF_MEMORY`. The statistics stay as they were unless `OK`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (there are statistics already), `IO`, `CORRUPT`,
+/// `VERSION`, `MISMATCH` (of another graph or qconfig), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_calibration_load(prepared: *mut rsq_prepared, utf8_path: *const c_char) -> rsq_status {
+    let load = |prepared: &mut Prepared, path: &Path| match prepared.samples() {
+        0 => prepared.merge_calibration(path),
+        seen => Err(Error::WrongState(format!("{seen} samples have been observed already; merge adds to them"))),
+    };
     // SAFETY: the caller's promise.
-    unsafe { change_from_file(prepared, utf8_path, Prepared::load_calibration) }
+    unsafe { change_from_file(prepared, utf8_path, load) }
 }
 
 /// Adds the statistics in a file: the result is, to the bit, that of one prepared that saw both parts, whatever the
 /// order.
 ///
-/// Statuses: as `rsq_calibration_load`, and `UNSUPPORTED` for observers that depend on the order (moving_average,
-/// torch_histogram).
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `CORRUPT`, `VERSION`, `MISMATCH` (of another graph or qconfig),
+/// `UNSUPPORTED` (observers that depend on the order, if both parts have seen something), `OUT_OF_MEMORY`. Nothing changes
+/// unless `OK`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_calibration_merge(prepared: *mut rsq_prepared, utf8_path: *const c_char) -> rsq_status {
     // SAFETY: the caller's promise.
@@ -174,8 +182,8 @@ pub unsafe extern "C" fn rsq_calibration_merge(prepared: *mut rsq_prepared, utf8
 /// Makes an int8 model of the graph and its statistics. The prepared stays usable: calibrate on, and convert again. The
 /// caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `UNSUPPORTED` (a strict
-/// qconfig), `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
+/// (weights), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_convert(prepared: *const rsq_prepared, out: *mut *mut rsq_model) -> rsq_status {
     guard::call(|| {

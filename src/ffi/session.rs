@@ -115,7 +115,11 @@ fn make_session(session: Session) -> Outcome<*mut rsq_session> {
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rsq_session_new(model: *const rsq_model, options: *const rsq_session_options, out: *mut *mut rsq_session) -> rsq_status {
+pub unsafe extern "C" fn rsq_session_new(
+    model: *const rsq_model,
+    options: *const rsq_session_options,
+    out: *mut *mut rsq_session,
+) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(out, "out") }?;
@@ -179,8 +183,8 @@ pub unsafe extern "C" fn rsq_session_output_info(session: *const rsq_session, in
     unsafe { tell_tensor(out, index, "output", || Ok(handles::get(session)?.session.read()?.outputs())) }
 }
 
-/// The shape of output `index` for inputs of the given shapes, one for each input, batch included. Writes the number of axes
-/// to `out_rank` and `RSQ_MAX_RANK` dimensions to `out_dims`, 0 from the rank on.
+/// The shape of output `index` for inputs of the given shapes, one for each input, batch included. Writes the number of
+/// axes to `out_rank` and `RSQ_MAX_RANK` dimensions to `out_dims`, 0 from the rank on.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY`, `SHAPE_MISMATCH`, `NOT_FOUND` (no such output).
 #[unsafe(no_mangle)]
@@ -194,7 +198,8 @@ pub unsafe extern "C" fn rsq_session_output_shape(
 ) -> rsq_status {
     guard::call(|| {
         // SAFETY: the caller's promises; an array is written as a whole.
-        let (out_dims, out_rank) = unsafe { (Out::new(out_dims.cast::<[i64; RSQ_MAX_RANK]>(), "out_dims")?, Out::new(out_rank, "out_rank")?) };
+        let (out_dims, out_rank) =
+            unsafe { (Out::new(out_dims.cast::<[i64; RSQ_MAX_RANK]>(), "out_dims")?, Out::new(out_rank, "out_rank")?) };
         let object = handles::get(session)?;
         if input_count != object.needed.inputs {
             return Err(Failure::invalid(format!("{input_count} input shapes where {} are needed", object.needed.inputs)));
@@ -211,8 +216,8 @@ pub unsafe extern "C" fn rsq_session_output_shape(
     })
 }
 
-/// Number of operations of the plan; 0 before there is one, that is before the first run where the graph leaves more than the
-/// batch open and the options gave no shapes; 0 for a bad handle.
+/// Number of operations of the plan; 0 before there is one, that is before the first run where the graph leaves more than
+/// the batch open and the options gave no shapes; 0 for a bad handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn rsq_session_step_count(session: *const rsq_session) -> usize {
     guard::value(0, || Ok(handles::get(session)?.session.read()?.steps().len()))
@@ -238,12 +243,13 @@ pub extern "C" fn rsq_session_memory_bytes(session: *const rsq_session) -> usize
     guard::value(0, || Ok(handles::get(session)?.session.read()?.memory_bytes()))
 }
 
-/// Runs one batch: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless the input sizes or a
-/// batch above the largest ask for a new plan.
+/// Runs one batch of any size: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless
+/// the input sizes ask for a new plan or the batch is above the largest.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned or overlaps
-/// an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a dynamic layer met a NaN or
-/// an infinity; the message names tensor and index), `CALLBACK`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned
+/// or overlaps an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`,
+/// `DTYPE_MISMATCH`, `NOT_FINITE` (a dynamic layer met a NaN or an infinity; the message names tensor and index), `CALLBACK`,
+/// `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_run(
     session: *mut rsq_session,
@@ -259,7 +265,9 @@ pub unsafe extern "C" fn rsq_run(
         let object = handles::get(session.cast_const())?;
         let mut session = object.session.write()?;
         // SAFETY: the caller's promises.
-        unsafe { with_tensors(object.needed, (inputs, input_count), (outputs, output_count), |inputs, outputs| session.run(inputs, outputs)) }
+        unsafe {
+            with_tensors(object.needed, (inputs, input_count), (outputs, output_count), |inputs, outputs| session.run(inputs, outputs))
+        }
     })
 }
 

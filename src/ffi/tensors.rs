@@ -240,12 +240,16 @@ pub(super) unsafe fn with_tensors(
     // SAFETY: the caller's promise, for each description.
     let checked_inputs =
         Items::try_new(inputs.len(), || Checked::EMPTY, |index| unsafe { Checked::new(&inputs[index], Name { kind: "inputs", index }) })?;
-    let checked_outputs = Items::try_new(outputs.len(), || Checked::EMPTY, |index| {
-        let rsq_tensor_mut { data, size_bytes, dtype, rank, dims, strides } = outputs[index];
-        let view = rsq_tensor_view { data, size_bytes, dtype, rank, dims, strides };
-        // SAFETY: the caller's promise, for each description.
-        unsafe { Checked::new(&view, Name { kind: "outputs", index }) }
-    })?;
+    let checked_outputs = Items::try_new(
+        outputs.len(),
+        || Checked::EMPTY,
+        |index| {
+            let rsq_tensor_mut { data, size_bytes, dtype, rank, dims, strides } = outputs[index];
+            let view = rsq_tensor_view { data, size_bytes, dtype, rank, dims, strides };
+            // SAFETY: the caller's promise, for each description.
+            unsafe { Checked::new(&view, Name { kind: "outputs", index }) }
+        },
+    )?;
     check_overlaps(checked_inputs.as_slice(), checked_outputs.as_slice())?;
     let input_views = Items::try_new(inputs.len(), empty_view, |index| {
         let checked = &checked_inputs.as_slice()[index];

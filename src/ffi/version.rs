@@ -44,8 +44,9 @@ const fn number(digits: &str) -> u32 {
     value
 }
 
-const VERSION_NUMBER: u32 =
-    number(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000 + number(env!("CARGO_PKG_VERSION_MINOR")) * 100 + number(env!("CARGO_PKG_VERSION_PATCH"));
+const VERSION_NUMBER: u32 = number(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+    + number(env!("CARGO_PKG_VERSION_MINOR")) * 100
+    + number(env!("CARGO_PKG_VERSION_PATCH"));
 const VERSION_STRING: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(text) => text,
     Err(_) => panic!("a version has no NUL"),
