@@ -32,6 +32,10 @@ mod status;
 mod tensors;
 mod version;
 
+#[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // NULL is allowed everywhere: that is what is tested.
+mod tests;
+
 pub use context::*;
 pub use graph::*;
 #[cfg(feature = "test-internals")]

@@ -253,14 +253,17 @@ pub(super) unsafe fn with_tensors(
     check_overlaps(checked_inputs.as_slice(), checked_outputs.as_slice())?;
     let input_views = Items::try_new(inputs.len(), empty_view, |index| {
         let checked = &checked_inputs.as_slice()[index];
-        // SAFETY: `Checked::new` saw that the data is there; readable by the caller's promise.
-        let bytes = unsafe { array(inputs[index].data.cast::<u8>(), checked.bytes, "data") }?;
+        let bytes = match checked.bytes {
+            0 => no_bytes(),
+            // SAFETY: `Checked::new` saw that the data is there and of a possible size; readable by the caller's promise.
+            len => unsafe { std::slice::from_raw_parts(inputs[index].data.cast::<u8>(), len) },
+        };
         Ok(TensorView::new(bytes, checked.dtype, checked.dims())?)
     })?;
     let mut output_views = Items::try_new(outputs.len(), empty_view_mut, |index| {
         let checked = &checked_outputs.as_slice()[index];
         let bytes: &mut [u8] = match checked.bytes {
-            0 => &mut [],
+            0 => no_bytes_mut(),
             // SAFETY: `Checked::new` saw that the data is there and of a possible size; writable and nobody else's by the
             // caller's promise; no other tensor of the call overlaps it (`check_overlaps`).
             len => unsafe { std::slice::from_raw_parts_mut(outputs[index].data.cast::<u8>(), len) },
@@ -270,13 +273,24 @@ pub(super) unsafe fn with_tensors(
     Ok(work(input_views.as_slice(), output_views.as_mut_slice())?)
 }
 
-/// Fills the unused places of [`Items`].
-fn empty_view<'a>() -> TensorView<'a> {
-    TensorView::new(&[], DType::U8, &[0]).unwrap_or_else(|_| unreachable!("no bytes are a tensor of no elements"))
+/// No bytes, at an address that is aligned for every element type.
+fn no_bytes<'a>() -> &'a [u8] {
+    bytemuck::cast_slice::<u64, u8>(&[])
 }
 
+/// As [`no_bytes`].
+fn no_bytes_mut<'a>() -> &'a mut [u8] {
+    bytemuck::cast_slice_mut::<u64, u8>(&mut [])
+}
+
+/// Fills the unused places of [`Items`].
+fn empty_view<'a>() -> TensorView<'a> {
+    TensorView::new(no_bytes(), DType::U8, &[0]).unwrap_or_else(|_| unreachable!("no bytes are a tensor of no elements"))
+}
+
+/// As [`empty_view`].
 fn empty_view_mut<'a>() -> TensorViewMut<'a> {
-    TensorViewMut::new(&mut [], DType::U8, &[0]).unwrap_or_else(|_| unreachable!("no bytes are a tensor of no elements"))
+    TensorViewMut::new(no_bytes_mut(), DType::U8, &[0]).unwrap_or_else(|_| unreachable!("no bytes are a tensor of no elements"))
 }
 
 fn check_count(what: &str, given: usize, needed: usize) -> Outcome {

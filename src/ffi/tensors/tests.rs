@@ -83,7 +83,7 @@ fn descriptions_that_cannot_be_true_are_refused_by_name() {
     }
     let huge = 1 << 31;
     for dims in
-        [[-1i64, 1, 1, 1], [i64::MAX, 1, 1, 1], [i64::MIN, 0, 1, 1], [huge, huge, 1, 1], [i64::MAX / 4, 1, 1, 1], [huge, huge, huge, 0]]
+        [[-1i64, 1, 1, 1], [i64::MAX, 1, 1, 1], [i64::MIN, 0, 1, 1], [huge, huge, 1, 1], [i64::MAX / 4 + 1, 1, 1, 1], [huge, huge, huge, 0]]
     {
         let broken = rsq_tensor_view { dims: dims.as_ptr(), size_bytes: usize::MAX, ..good };
         assert_eq!(status(broken), RSQ_INVALID_ARGUMENT, "{dims:?}");

@@ -1,0 +1,123 @@
+//! What holds for every export alike.
+use super::guard::panic_in_next_call;
+use super::*;
+use std::ptr::{null, null_mut};
+
+type Call = (&'static str, fn() -> rsq_status);
+
+/// Every export that returns a status, with NULL for each pointer.
+const WITH_NULLS: &[Call] = &[
+    ("rsq_context_new", || unsafe { rsq_context_new(null(), null_mut()) }),
+    ("rsq_graph_from_onnx_file", || unsafe { rsq_graph_from_onnx_file(null(), null(), null_mut()) }),
+    ("rsq_graph_from_onnx_bytes", || unsafe { rsq_graph_from_onnx_bytes(null(), null(), 1, null_mut()) }),
+    ("rsq_graph_input_info", || unsafe { rsq_graph_input_info(null(), 0, null_mut()) }),
+    ("rsq_graph_output_info", || unsafe { rsq_graph_output_info(null(), 0, null_mut()) }),
+    ("rsq_graph_node_info", || unsafe { rsq_graph_node_info(null(), 0, null_mut()) }),
+    ("rsq_qconfig_default_static", || unsafe { rsq_qconfig_default_static(null_mut()) }),
+    ("rsq_qconfig_default_dynamic", || unsafe { rsq_qconfig_default_dynamic(null_mut()) }),
+    ("rsq_qconfig_from_json", || unsafe { rsq_qconfig_from_json(null(), null_mut()) }),
+    ("rsq_qconfig_set", || unsafe { rsq_qconfig_set(null_mut(), null(), null()) }),
+    ("rsq_qconfig_set_strict", || rsq_qconfig_set_strict(null_mut(), 1)),
+    ("rsq_qconfig_set_drop_inf", || rsq_qconfig_set_drop_inf(null_mut(), 1)),
+    ("rsq_qconfig_to_json", || unsafe { rsq_qconfig_to_json(null(), null_mut(), 0, null_mut()) }),
+    ("rsq_prepare", || unsafe { rsq_prepare(null(), null(), null(), null(), null_mut()) }),
+    ("rsq_calibrate", || unsafe { rsq_calibrate(null_mut(), null(), 1) }),
+    ("rsq_calibration_samples", || unsafe { rsq_calibration_samples(null(), null_mut()) }),
+    ("rsq_calibration_save", || unsafe { rsq_calibration_save(null(), null()) }),
+    ("rsq_calibration_load", || unsafe { rsq_calibration_load(null_mut(), null()) }),
+    ("rsq_calibration_merge", || unsafe { rsq_calibration_merge(null_mut(), null()) }),
+    ("rsq_convert", || unsafe { rsq_convert(null(), null_mut()) }),
+    ("rsq_model_save", || unsafe { rsq_model_save(null(), null()) }),
+    ("rsq_model_to_buffer", || unsafe { rsq_model_to_buffer(null(), null_mut(), 0, null_mut()) }),
+    ("rsq_model_load", || unsafe { rsq_model_load(null(), null(), null_mut()) }),
+    ("rsq_model_load_copied", || unsafe { rsq_model_load_copied(null(), null(), null_mut()) }),
+    ("rsq_model_from_bytes", || unsafe { rsq_model_from_bytes(null(), null(), 1, null_mut()) }),
+    ("rsq_model_input_info", || unsafe { rsq_model_input_info(null(), 0, null_mut()) }),
+    ("rsq_model_output_info", || unsafe { rsq_model_output_info(null(), 0, null_mut()) }),
+    ("rsq_model_layer_info", || unsafe { rsq_model_layer_info(null(), 0, null_mut()) }),
+    ("rsq_session_new", || unsafe { rsq_session_new(null(), null(), null_mut()) }),
+    ("rsq_float_session_new", || unsafe { rsq_float_session_new(null(), null(), null(), null_mut()) }),
+    ("rsq_session_input_info", || unsafe { rsq_session_input_info(null(), 0, null_mut()) }),
+    ("rsq_session_output_info", || unsafe { rsq_session_output_info(null(), 0, null_mut()) }),
+    ("rsq_session_output_shape", || unsafe { rsq_session_output_shape(null(), null(), 1, 0, null_mut(), null_mut()) }),
+    ("rsq_session_step_info", || unsafe { rsq_session_step_info(null(), 0, null_mut()) }),
+    ("rsq_run", || unsafe { rsq_run(null_mut(), null(), 1, null(), 1) }),
+];
+
+/// Every export that counts something, with a NULL handle.
+const COUNTS: &[(&str, fn() -> usize)] = &[
+    ("rsq_graph_input_count", || rsq_graph_input_count(null())),
+    ("rsq_graph_output_count", || rsq_graph_output_count(null())),
+    ("rsq_graph_node_count", || rsq_graph_node_count(null())),
+    ("rsq_model_input_count", || rsq_model_input_count(null())),
+    ("rsq_model_output_count", || rsq_model_output_count(null())),
+    ("rsq_model_layer_count", || rsq_model_layer_count(null())),
+    ("rsq_session_input_count", || rsq_session_input_count(null())),
+    ("rsq_session_output_count", || rsq_session_output_count(null())),
+    ("rsq_session_step_count", || rsq_session_step_count(null())),
+    ("rsq_session_memory_bytes", || rsq_session_memory_bytes(null())),
+];
+
+/// Every export that frees something, with a NULL handle.
+const FREES: &[(&str, fn())] = &[
+    ("rsq_context_free", || rsq_context_free(null_mut())),
+    ("rsq_graph_free", || rsq_graph_free(null_mut())),
+    ("rsq_qconfig_free", || rsq_qconfig_free(null_mut())),
+    ("rsq_prepared_free", || rsq_prepared_free(null_mut())),
+    ("rsq_model_free", || rsq_model_free(null_mut())),
+    ("rsq_session_free", || rsq_session_free(null_mut())),
+];
+
+/// Names of the header's functions with that return type.
+fn declared(returns: &str) -> Vec<String> {
+    let header = include_str!("../../include/rsquant.h");
+    let name = |line: &str| line.strip_prefix(returns)?.strip_prefix(' ')?.split_once('(').map(|(name, _)| name.to_owned());
+    let mut names: Vec<String> = header.lines().filter_map(name).filter(|name| name != "rsq_last_error").collect();
+    names.sort();
+    names
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_lists_here_are_the_headers() {
+    assert_eq!(declared("rsq_status"), sorted(WITH_NULLS.iter().map(|call| call.0)));
+    assert_eq!(declared("size_t"), sorted(COUNTS.iter().map(|call| call.0)));
+    assert_eq!(declared("void"), sorted(FREES.iter().map(|call| call.0)));
+}
+
+#[test]
+fn null_is_a_status_everywhere() {
+    for (name, call) in WITH_NULLS {
+        assert_eq!(call(), RSQ_NULL_ARGUMENT, "{name}");
+        last_error::with(|message| assert!(message.ends_with("is NULL"), "{name}: {message}"));
+    }
+    assert!(COUNTS.iter().all(|(_, call)| call() == 0));
+    FREES.iter().for_each(|(_, call)| call());
+}
+
+#[test]
+fn a_panic_is_a_status_everywhere() {
+    for (name, call) in WITH_NULLS {
+        panic_in_next_call();
+        assert_eq!(call(), RSQ_PANIC, "{name}");
+        assert_eq!(call(), RSQ_NULL_ARGUMENT, "{name} works again");
+    }
+    let message_after = |name: &str, call: &dyn Fn()| {
+        panic_in_next_call();
+        call();
+        last_error::with(|message| assert_eq!(message, "internal error: injected", "{name}"));
+        guard::call(|| Err(status::Failure::invalid("another")));
+    };
+    for (name, call) in COUNTS {
+        message_after(name, &|| assert_eq!(call(), 0));
+    }
+    for (name, call) in FREES {
+        message_after(name, call);
+    }
+    message_after("rsq_isa_detected", &|| assert_eq!(rsq_isa_detected(), RSQ_ISA_PORTABLE));
+}
