@@ -2,7 +2,8 @@
 //! AVX2 kernel (a loop of `vpmaddwd` and `vpaddd` alone) measured in the same run.
 //!
 //! Columns: `kernel` runs on panels that are there already; `with widening` gathers each block of pixels first, as the
-//! convolution driver does for a 1x1 kernel.
+//! convolution driver does for a 1x1 kernel. `cargo bench --bench int8_kernels avx2 layer` runs the kernels and shapes
+//! whose names hold those words.
 use rsquant::isa::Isa;
 use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, SourceForm, Taps, int8_kernels};
 use rsquant::tensor::AlignedBuffer;
@@ -25,6 +26,10 @@ const REPEATS: usize = 7;
 fn main() {
     for kernel in int8_kernels(Isa::AmxInt8) {
         for (name, pixels, k, channels) in SHAPES {
+            let words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+            if !words.into_iter().all(|word| name.contains(&word) || kernel.name().contains(&word)) {
+                continue;
+            }
             print!("{:24} {name:12} m={pixels:<5} k={k:<5} n={channels:<5} roof {:5.1}", kernel.name(), roof());
             for block_pixels in BLOCK_PIXELS {
                 let mut gemm = Gemm::new(kernel.as_ref(), pixels, k, channels, block_pixels.min(pixels));

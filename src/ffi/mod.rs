@@ -1,1 +1,47 @@
-//! The C API.
+//! The C API: `include/rsquant.h` is written from this room by cbindgen.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `status` | the numbers of the statuses, and what makes a call fail |
+//! | `last_error` | each thread's message |
+//! | `guard` | the boundary that no panic crosses |
+//! | `handles` | what the opaque pointers stand for |
+//! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
+//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `model`, `session` | the functions, one file an object |
+//!
+//! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
+//! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
+//! what the header says for as long as it says. Handles are values, so no promise is needed about those.
+#![allow(non_camel_case_types)]
+// The rule is the one above for all of them; repeated in each comment it would only fill the header.
+#![allow(clippy::missing_safety_doc)]
+
+mod context;
+mod graph;
+mod guard;
+mod handles;
+mod info;
+mod last_error;
+mod model;
+mod options;
+mod pointers;
+mod prepared;
+mod qconfig;
+mod session;
+mod status;
+mod tensors;
+mod version;
+
+pub use context::*;
+pub use graph::*;
+#[cfg(feature = "test-internals")]
+pub use guard::panic_in_next_call;
+pub use info::*;
+pub use model::*;
+pub use options::*;
+pub use prepared::*;
+pub use qconfig::*;
+pub use session::*;
+pub use status::*;
+pub use tensors::*;
+pub use version::*;

@@ -9,7 +9,7 @@ pub mod rank_inference;
 mod sample_independence;
 pub mod shape_inference;
 pub mod validate;
-mod window;
+pub mod window;
 
 pub use batch_norm::BatchNorm;
 pub use builder::{Conv2dAttributes, GraphBuilder};
@@ -18,3 +18,4 @@ pub use ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Re
 pub use sample_independence::keeps_samples_apart;
 pub use shape_inference::infer_shapes;
 pub use validate::validate;
+pub use window::Window;

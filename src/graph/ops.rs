@@ -296,7 +296,9 @@ impl ConvWeights {
     /// The constants that hold the weights.
     pub fn constants_mut(&mut self) -> Vec<&mut ConstantId> {
         match self {
-            ConvWeights::Float { weight, bias } | ConvWeights::PackedFloat { panels: weight, bias } => std::iter::once(weight).chain(bias).collect(),
+            ConvWeights::Float { weight, bias } | ConvWeights::PackedFloat { panels: weight, bias } => {
+                std::iter::once(weight).chain(bias).collect()
+            }
             ConvWeights::Static { panels, tap_sums, mult, bias } => vec![panels, tap_sums, mult, bias],
             ConvWeights::Dynamic { panels, tap_sums, scale, bias } => vec![panels, tap_sums, scale, bias],
         }

@@ -188,8 +188,7 @@ fn check_weights(graph: &Graph, weights: &ConvWeights, dims: [usize; 4]) -> Resu
         }
         // How long packed constants are is for `model` to say, which reads them.
         ConvWeights::PackedFloat { panels, bias } => {
-            let constants = std::iter::once(panels).chain(bias);
-            constants.map(|id| constant(graph, *id)?.as_f32().map(drop)).collect()
+            std::iter::once(panels).chain(bias).try_for_each(|id| constant(graph, *id)?.as_f32().map(drop))
         }
         ConvWeights::Static { panels, tap_sums, mult, bias } => check_packed(graph, *panels, *tap_sums, [*mult, *bias]),
         ConvWeights::Dynamic { panels, tap_sums, scale, bias } => check_packed(graph, *panels, *tap_sums, [*scale, *bias]),

@@ -7,7 +7,7 @@ mod mxcsr;
 mod tokens;
 
 pub use mxcsr::FloatControl;
-pub use tokens::{AmxInt8, Avx2, Avx512, Avx512Vnni, AvxVnni};
+pub use tokens::{AmxInt8, Avx2, Avx512, Avx512Vnni, AvxVnni, EvexProof, VexProof};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

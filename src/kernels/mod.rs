@@ -3,6 +3,7 @@
 //!
 //! One kernel is one instruction set and one name. [`int8_kernels`], [`depthwise_kernels`] and [`f32_kernels`] are the
 //! registries, best first, portable last: default choice, forced choice and the tests' enumeration all read them.
+pub mod binary;
 mod block;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod conformance;
@@ -10,11 +11,17 @@ mod epilogue_portable;
 mod f32;
 #[cfg(test)]
 mod kernel_tests;
+pub mod layout;
+pub mod math;
+pub mod pool;
 mod portable;
+pub mod quantize;
+pub mod reduce;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod reference;
 mod registry;
 mod simd;
+pub mod unary;
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 mod x86;
 
@@ -22,6 +29,8 @@ pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, P
 pub use f32::{f32_depthwise_kernels, f32_kernels};
 pub use registry::{depthwise_kernels, int8_kernel_by_name, int8_kernels};
 pub use simd::{ByteRange, Clamp, VectorIsa};
+#[cfg(all(target_arch = "x86_64", feature = "x86"))]
+pub use x86::{amx_epilogue::AmxEpilogue, amx_int8::Int8Amx};
 
 use crate::isa::Isa;
 
@@ -91,7 +100,7 @@ pub unsafe trait Int8Kernel: Send + Sync {
 /// # Safety
 /// As for [`Int8Kernel`].
 pub unsafe trait DepthwiseKernel: Send + Sync {
-    /// Name in reports, such as `u8s8s32-dw-1x16-avx2`.
+    /// Name in reports, such as `u8s8s32-dw-4x16-avx2`.
     fn name(&self) -> &'static str;
 
     /// The instruction-set level whose cap admits this kernel.

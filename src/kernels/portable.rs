@@ -182,7 +182,11 @@ unsafe fn accumulate_depthwise(block: &DepthwiseBlock, panel: usize, at: Positio
             // SAFETY: a valid tap has 16 weights and `present` source bytes.
             let weights = unsafe {
                 let src = block.src.at(at.row, at.col).offset(tap).add(channel);
-                std::ptr::copy_nonoverlapping(src, a.as_mut_ptr(), present);
+                if present == PANEL_CHANNELS {
+                    a = *src.cast::<[u8; PANEL_CHANNELS]>();
+                } else {
+                    std::ptr::copy_nonoverlapping(src, a.as_mut_ptr(), present);
+                }
                 &*block.weights.add(offset).cast::<[i8; PANEL_CHANNELS]>()
             };
             for c in 0..PANEL_CHANNELS {

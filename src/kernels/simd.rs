@@ -29,6 +29,18 @@ impl VectorIsa {
         found.into_iter().flatten().collect()
     }
 
+    /// As [`VectorIsa::all`], with a line for each one that a test cannot run here.
+    #[cfg(test)]
+    pub(crate) fn tested() -> Vec<Self> {
+        let all = Self::all();
+        for name in ["avx2", "avx512"] {
+            if all.iter().all(|isa| isa.name() != name) {
+                println!("SKIPPED: no {name} on this machine");
+            }
+        }
+        all
+    }
+
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,6 +57,7 @@ impl VectorIsa {
 macro_rules! multiversion {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)+) => {$(
         $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
         $visibility fn $name(isa: $crate::kernels::VectorIsa, $($arg: $type),*) $(-> $result)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
@@ -132,6 +145,32 @@ impl ByteRange {
         let above = if f > low { f } else { low };
         (round_small(if above < high { above } else { high }) + self.zero_point) as u8
     }
+}
+
+/// Test values: floats in about -8..8 with some ties, zeros of both signs and large values among them.
+#[cfg(test)]
+pub(crate) fn test_floats(count: usize, mut seed: u64) -> Vec<f32> {
+    let next = move |_| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = (seed >> 40) as f32 / (1u64 << 20) as f32 - 8.0;
+        match seed >> 36 & 15 {
+            0 => (x * 2.0).round() / 2.0,
+            1 => x * 1000.0,
+            2 => 0.0f32.copysign(x),
+            _ => x,
+        }
+    };
+    (0..count).map(next).collect()
+}
+
+/// Test values: bytes of the whole range.
+#[cfg(test)]
+pub(crate) fn test_bytes(count: usize, mut seed: u64) -> Vec<u8> {
+    let next = move |_| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 40) as u8
+    };
+    (0..count).map(next).collect()
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ impl Step for UnaryStep {
         for sample in 0..run.samples {
             // SAFETY: nobody writes the input during this step; parts write disjoint ranges.
             let (src, dst) = unsafe {
-                (run.memory.read::<f32>(&self.src, sample, range.start, range.len()), run.memory.write::<f32>(&self.dst, sample, range.start, range.len()))
+                (
+                    run.memory.read::<f32>(&self.src, sample, range.start, range.len()),
+                    run.memory.write::<f32>(&self.dst, sample, range.start, range.len()),
+                )
             };
             unary_f32(self.isa, float_unary(self.unary), src, dst);
         }
@@ -97,7 +100,10 @@ impl Step for LookupStep {
         for sample in 0..run.samples {
             // SAFETY: nobody writes the input during this step; parts write disjoint ranges.
             let (src, dst) = unsafe {
-                (run.memory.read::<u8>(&self.src, sample, range.start, range.len()), run.memory.write::<u8>(&self.dst, sample, range.start, range.len()))
+                (
+                    run.memory.read::<u8>(&self.src, sample, range.start, range.len()),
+                    run.memory.write::<u8>(&self.dst, sample, range.start, range.len()),
+                )
             };
             lookup(src, &self.table, dst);
         }
@@ -109,38 +115,65 @@ impl Step for LookupStep {
     }
 }
 
-/// `fma(x, scale, shift)` per channel of channels-last floats (or of the last axis).
+/// `fma(x, scale, shift)` per channel: channels last, or row-major `[n, c, rest]`.
 pub struct ChannelAffineStep {
-    /// Name and operator.
-    pub info: StepInfo,
-    /// Vector instructions.
-    pub isa: VectorIsa,
-    /// `[c]` f32.
-    pub scale: SharedBytes,
-    /// `[c]` f32.
-    pub shift: SharedBytes,
-    /// Input.
-    pub src: Tensor,
-    /// Output.
-    pub dst: Tensor,
+    info: StepInfo,
+    isa: VectorIsa,
+    scale: SharedBytes,
+    shift: SharedBytes,
+    channels: usize,
+    src: Tensor,
+    dst: Tensor,
+}
+
+impl ChannelAffineStep {
+    /// The step; `scale` and `shift` hold `[c]` floats, and both tensors lie alike.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if a constant does not have a float for every channel.
+    pub fn new(info: StepInfo, isa: VectorIsa, scale: SharedBytes, shift: SharedBytes, src: Tensor, dst: Tensor) -> Result<Self> {
+        let channels = src.layout.dims.get(1).copied().unwrap_or(1);
+        let fits = |bytes: &SharedBytes| bytes.cast::<f32>().is_some_and(|floats| floats.len() == channels);
+        if channels == 0 || !fits(&scale) || !fits(&shift) {
+            return Err(Error::Graph(format!("node {}: scale and shift do not fit {channels} channels", info.name)));
+        }
+        Ok(Self { info: StepInfo { kernel: isa.name(), ..info }, isa, scale, shift, channels, src, dst })
+    }
 }
 
 impl Step for ChannelAffineStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        let (scale, shift) = (self.scale.cast::<f32>().unwrap_or(&[]), self.shift.cast::<f32>().unwrap_or(&[]));
-        let channels = scale.len().max(1);
-        let pixels = run.part.range(self.dst.layout.held_len() / channels);
+        let (Some(scale), Some(shift)) = (self.scale.cast::<f32>(), self.shift.cast::<f32>()) else {
+            return Err(Error::Graph("a constant is not f32".into()));
+        };
+        // Runs of elements that meet one list of parameters: a pixel's channels, or a channel's plane.
+        let layout = &self.dst.layout;
+        let plane = layout.dims.iter().skip(2).product::<usize>();
+        let by_pixel = layout.order == Order::ChannelsLast || plane == 1;
+        let row = if by_pixel { self.channels } else { plane.max(1) };
+        let rows = run.part.range(layout.held_len() / row);
         for sample in 0..run.samples {
-            let (start, len) = (pixels.start * channels, pixels.len() * channels);
-            // SAFETY: nobody writes the input during this step; parts write disjoint pixels.
-            let (src, dst) = unsafe { (run.memory.read::<f32>(&self.src, sample, start, len), run.memory.write::<f32>(&self.dst, sample, start, len)) };
-            channel_affine(self.isa, src, scale, shift, Clamp::NONE, dst);
+            // SAFETY: nobody writes the input during this step; parts write disjoint rows.
+            let (src, dst) = unsafe {
+                (
+                    run.memory.read::<f32>(&self.src, sample, rows.start * row, rows.len() * row),
+                    run.memory.write::<f32>(&self.dst, sample, rows.start * row, rows.len() * row),
+                )
+            };
+            if by_pixel {
+                channel_affine(self.isa, src, scale, shift, Clamp::NONE, dst);
+                continue;
+            }
+            for ((index, src), dst) in rows.clone().zip(src.chunks_exact(row)).zip(dst.chunks_exact_mut(row)) {
+                let channel = index % self.channels;
+                channel_affine(self.isa, src, &scale[channel..=channel], &shift[channel..=channel], Clamp::NONE, dst);
+            }
         }
         Ok(())
     }
 
     fn info(&self) -> StepInfo {
-        StepInfo { kernel: self.isa.name(), ..self.info.clone() }
+        self.info.clone()
     }
 }
 
@@ -215,16 +248,27 @@ impl BinaryStep {
         let dims = &self.dst.layout.dims;
         let split = dims.iter().position(|&dim| dim > 1).unwrap_or(0);
         let share = part.range(dims.get(split).copied().unwrap_or(1));
-        let (a_strides, b_strides, dst_strides) = (self.broadcast_strides(&self.a.layout), self.broadcast_strides(&self.b.layout), self.dst.layout.strides());
+        let (a_strides, b_strides, dst_strides) =
+            (self.broadcast_strides(&self.a.layout), self.broadcast_strides(&self.b.layout), self.dst.layout.strides());
         // SAFETY: nobody writes the operands during this step.
         let (a, b) = unsafe {
-            (memory.read::<f32>(&self.a, sample, 0, self.a.layout.held_len()), memory.read::<f32>(&self.b, sample, 0, self.b.layout.held_len()))
+            (
+                memory.read::<f32>(&self.a, sample, 0, self.a.layout.held_len()),
+                memory.read::<f32>(&self.b, sample, 0, self.b.layout.held_len()),
+            )
         };
         let dst = memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes).cast::<f32>();
         let inner: usize = dims.iter().skip(split + 1).product();
         for first in share {
             for rest in 0..inner {
-                let (mut linear, mut at) = (rest, [first * a_strides.get(split).unwrap_or(&0), first * b_strides.get(split).unwrap_or(&0), first * dst_strides.get(split).unwrap_or(&0)]);
+                let (mut linear, mut at) = (
+                    rest,
+                    [
+                        first * a_strides.get(split).unwrap_or(&0),
+                        first * b_strides.get(split).unwrap_or(&0),
+                        first * dst_strides.get(split).unwrap_or(&0),
+                    ],
+                );
                 for axis in (split + 1..dims.len()).rev() {
                     let index = linear % dims[axis];
                     linear /= dims[axis];
@@ -293,7 +337,14 @@ impl Int8BinaryStep {
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a ratio of scales overflows; [`Error::Unsupported`] for subtraction and other broadcasts.
-    pub fn new(info: StepInfo, isa: VectorIsa, op: Binary, bounds: Bounds, tensors: [Tensor; 3], types: [QuantizedType; 3]) -> Result<Self> {
+    pub fn new(
+        info: StepInfo,
+        isa: VectorIsa,
+        op: Binary,
+        bounds: Bounds,
+        tensors: [Tensor; 3],
+        types: [QuantizedType; 3],
+    ) -> Result<Self> {
         let [a, b, dst] = tensors;
         let [a_type, b_type, y_type] = types;
         let (s_a, s_b, s_y) = (a_type.qparams.scale, b_type.qparams.scale, y_type.qparams.scale);

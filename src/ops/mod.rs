@@ -1,8 +1,18 @@
 //! Operators: each turns a node and the layouts of its tensors into a [`Step`] that the runtime runs. Blocking, borders
 //! and the split between threads live here; inner loops are `kernels`.
+mod build;
 pub mod conv2d;
-pub mod layout;
-pub mod step;
+mod elementwise;
+mod layout;
+mod matmul;
+mod movement;
+mod pool;
+mod quantization;
+mod reduction;
+mod step;
 
+pub use build::{Kernels, StepInputs, build_step, copy_step};
+pub use elementwise::unary_function;
 pub use layout::{Element, Order, TensorLayout};
+pub use conv2d::DYNAMIC_ENTRY_BYTES;
 pub use step::{BoundTensors, Memory, Slot, Step, StepInfo, StepRun, Tensor};

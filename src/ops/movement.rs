@@ -250,7 +250,8 @@ mod tests {
         let input: Vec<u8> = (0..src.layout.held_len()).map(|index| index as u8).collect();
         for parts in [1, 2, 3, 8] {
             let output = run_parts(&step, &input, dst.layout.held_bytes(), parts);
-            let place = |layout: &TensorLayout, index: &[usize]| index.iter().zip(layout.strides()).map(|(i, stride)| i * stride).sum::<usize>();
+            let place =
+                |layout: &TensorLayout, index: &[usize]| index.iter().zip(layout.strides()).map(|(i, stride)| i * stride).sum::<usize>();
             for linear in 0..dst.layout.len() {
                 let index = unravel(linear, &dst.layout.dims);
                 let expected = input[place(&src.layout, &source_index(&index))];

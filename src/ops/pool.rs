@@ -108,7 +108,7 @@ impl PoolStep {
 impl Step for PoolStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         let (isa, columns, row_len, c_stride) = (self.isa, self.columns(), self.row_len(), self.src.layout.inner_stride());
-        let mut scratch = std::mem::take(&mut run.scratch);
+        let scratch = std::mem::take(&mut run.scratch);
         for sample in 0..run.samples {
             match (self.pooling, self.src.layout.element) {
                 (Pooling::Max, Element::U8) => {

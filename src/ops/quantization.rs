@@ -1,31 +1,19 @@
 //! Between floats and bytes: with fixed qparams, and with qparams of each sample's own range.
-use super::conv2d::SampleQParams;
-use super::layout::{Element, Order};
+use super::conv2d::{DYNAMIC_ENTRY_BYTES, ImageQParams, MAX_RANGE_PARTS};
+use super::layout::Element;
 use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::QuantizedType;
 use crate::kernels::VectorIsa;
-use crate::kernels::quantize::{Quantizer, dequantize, dequantize_nhwc, first_non_finite, min_max, quantize, quantize_nchw_to_nhwc, quantize_nhwc};
+use crate::kernels::quantize::{
+    Quantizer, dequantize, dequantize_nhwc, first_non_finite, min_max, quantize, quantize_nchw_to_nhwc, quantize_nhwc,
+};
 use crate::quantize::{QParams, Target, choose_qparams};
+use crate::threads::Part;
 
-/// Parts that may share the search for a sample's range.
-pub const MAX_RANGE_PARTS: usize = 64;
-
-/// A part's share of a range, with its own finding that all values were finite.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct PartRange {
-    min: f32,
-    max: f32,
-}
-
-/// Bytes of the table of one sample: its solved qparams, then each part's range.
-pub fn partial_ranges_bytes() -> usize {
-    size_of::<SampleQParams>() + MAX_RANGE_PARTS * size_of::<PartRange>()
-}
-
-/// Float elements of the table before the parts' ranges.
-const RANGES_START: usize = size_of::<SampleQParams>() / size_of::<f32>();
+/// Floats of an image's table entry, and where the parts' ranges begin in it.
+const ENTRY_FLOATS: usize = DYNAMIC_ENTRY_BYTES / size_of::<f32>();
+const RANGES_START: usize = size_of::<ImageQParams>() / size_of::<f32>();
 
 /// How floats become bytes: which source order, one row (pixel) at a time.
 #[derive(Debug, Clone)]
@@ -36,43 +24,41 @@ struct ToBytes {
 }
 
 impl ToBytes {
-    /// Rows (pixels) of the destination.
-    fn rows(&self) -> usize {
-        let layout = &self.dst.layout;
-        layout.held_len() / layout.inner_stride().max(1)
+    /// Indices along axis 0 in one sample: 1, unless the plan is for whole batches.
+    fn images(&self) -> usize {
+        self.dst.layout.dims.first().copied().unwrap_or(1)
     }
 
-    /// Quantizes this part's rows of a sample.
-    fn run(&self, run: &StepRun<'_>, sample: usize, quantizer: Quantizer) {
+    /// Rows (pixels) of one image of the destination.
+    fn rows(&self) -> usize {
+        let layout = &self.dst.layout;
+        layout.held_len() / layout.inner_stride().max(1) / self.images().max(1)
+    }
+
+    /// Quantizes this part's rows of an image of a sample.
+    fn run(&self, run: &StepRun<'_>, sample: usize, image: usize, quantizer: Quantizer) {
         let (inner, stride) = (self.dst.layout.inner(), self.dst.layout.inner_stride());
+        let first_row = image * self.rows();
         let rows = run.part.range_aligned(self.rows(), 16);
         if rows.is_empty() {
             return;
         }
         // SAFETY: nobody writes the source during this step; parts write disjoint rows.
-        let dst = unsafe { run.memory.write::<u8>(&self.dst, sample, rows.start * stride, rows.len() * stride) };
+        let dst = unsafe { run.memory.write::<u8>(&self.dst, sample, (first_row + rows.start) * stride, rows.len() * stride) };
         if self.src.layout.order == self.dst.layout.order {
             // SAFETY: as above.
-            let src = unsafe { run.memory.read::<f32>(&self.src, sample, rows.start * inner, rows.len() * inner) };
+            let src = unsafe { run.memory.read::<f32>(&self.src, sample, (first_row + rows.start) * inner, rows.len() * inner) };
             match inner == stride {
                 true => quantize(self.isa, src, quantizer, dst),
                 false => quantize_nhwc(self.isa, src, inner, stride, quantizer, dst),
             }
             return;
         }
-        // Planes to pixels; images of a batch that is one sample come one after another.
-        let pixels = self.dst.layout.dims[2] * self.dst.layout.dims[3];
+        // Planes to pixels: channel `c` of this part's first pixel is `c * pixels` floats on.
+        let pixels = self.rows();
         // SAFETY: as above.
-        let src = unsafe { run.memory.read::<f32>(&self.src, sample, 0, self.src.layout.held_len()) };
-        let mut row = rows.start;
-        while row < rows.end {
-            let (image, first) = (row / pixels, row % pixels);
-            let count = (pixels - first).min(rows.end - row);
-            let planes = &src[image * inner * pixels + first..(image + 1) * inner * pixels];
-            let to = (row - rows.start) * stride;
-            quantize_nchw_to_nhwc(self.isa, planes, pixels, count, inner, stride, quantizer, &mut dst[to..to + count * stride]);
-            row += count;
-        }
+        let src = unsafe { run.memory.read::<f32>(&self.src, sample, image * inner * pixels + rows.start, inner * pixels - rows.start) };
+        quantize_nchw_to_nhwc(self.isa, src, pixels, rows.len(), inner, stride, quantizer, dst);
     }
 }
 
@@ -93,7 +79,9 @@ impl QuantizeStep {
 
 impl Step for QuantizeStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        (0..run.samples).for_each(|sample| self.convert.run(run, sample, self.quantizer));
+        for sample in 0..run.samples {
+            (0..self.convert.images()).for_each(|image| self.convert.run(run, sample, image, self.quantizer));
+        }
         Ok(())
     }
 
@@ -141,36 +129,38 @@ impl Step for DequantizeStep {
     }
 }
 
-/// First half of dynamic quantization: each part finds the range of its share of every sample.
-pub struct SampleRangeStep {
+/// First half of dynamic quantization: each part finds the range of its share of every image.
+pub struct ImageRangeStep {
     /// Name and operator.
     pub info: StepInfo,
     /// Vector instructions.
     pub isa: VectorIsa,
     /// f32.
     pub src: Tensor,
-    /// The table of [`partial_ranges_bytes`] a sample.
+    /// An entry of [`DYNAMIC_ENTRY_BYTES`] for each image.
     pub table: Tensor,
 }
 
-impl Step for SampleRangeStep {
+impl Step for ImageRangeStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         if run.part.index >= MAX_RANGE_PARTS {
             return Ok(());
         }
-        let part = crate::threads::Part { index: run.part.index, count: run.part.count.min(MAX_RANGE_PARTS) };
-        let range = part.range_aligned(self.src.layout.held_len(), 16);
-        for sample in 0..run.samples {
-            // SAFETY: nobody writes the source during this step; each part writes its own entry of the table.
-            let (src, entry) = unsafe {
+        let part = Part { index: run.part.index, count: run.part.count.min(MAX_RANGE_PARTS) };
+        let images = self.src.layout.dims.first().copied().unwrap_or(1);
+        let image_len = self.src.layout.held_len() / images.max(1);
+        let range = part.range_aligned(image_len, 16);
+        for (sample, image) in (0..run.samples).flat_map(|sample| (0..images).map(move |image| (sample, image))) {
+            // SAFETY: nobody writes the source during this step; each part writes its own place of the entry.
+            let (src, found) = unsafe {
                 (
-                    run.memory.read::<f32>(&self.src, sample, range.start, range.len()),
-                    run.memory.write::<f32>(&self.table, sample, RANGES_START + 2 * part.index, 2),
+                    run.memory.read::<f32>(&self.src, sample, image * image_len + range.start, range.len()),
+                    run.memory.write::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START + 2 * part.index, 2),
                 )
             };
-            let found = if src.is_empty() { None } else { Some(min_max(self.isa, src)) };
-            let found = found.map_or([0.0, 0.0], |found| if found.finite { [found.min, found.max] } else { [f32::NAN, f32::NAN] });
-            entry.copy_from_slice(&found);
+            let range = if src.is_empty() { None } else { Some(min_max(self.isa, src)) };
+            let range = range.map_or([0.0, 0.0], |range| if range.finite { [range.min, range.max] } else { [f32::NAN, f32::NAN] });
+            found.copy_from_slice(&range);
         }
         Ok(())
     }
@@ -180,7 +170,7 @@ impl Step for SampleRangeStep {
     }
 }
 
-/// Second half of dynamic quantization: u8 affine qparams of each sample's range (NUMERICS section 6), then bytes.
+/// Second half of dynamic quantization: u8 affine qparams of each image's range (NUMERICS section 6), then bytes.
 pub struct DynamicQuantizeStep {
     info: StepInfo,
     convert: ToBytes,
@@ -195,12 +185,14 @@ impl DynamicQuantizeStep {
         Self { info: StepInfo { kernel: isa.name(), ..info }, convert: ToBytes { isa, src, dst }, table, name }
     }
 
-    fn not_finite(&self, run: &StepRun<'_>, sample: usize) -> Error {
+    fn not_finite(&self, run: &StepRun<'_>, sample: usize, image: usize) -> Error {
+        let image_len = self.convert.src.layout.held_len() / self.convert.images().max(1);
         // SAFETY: nobody writes the source during this step.
-        let values = unsafe { run.memory.read::<f32>(&self.convert.src, sample, 0, self.convert.src.layout.held_len()) };
+        let values = unsafe { run.memory.read::<f32>(&self.convert.src, sample, image * image_len, image_len) };
         let index = first_non_finite(values).unwrap_or(0);
         let value = values.get(index).copied().unwrap_or(f32::NAN);
-        Error::NotFinite(format!("tensor {}, sample {}, element {index} is {value}", self.name, run.first_sample + sample))
+        let at = run.first_sample + sample * self.convert.images() + image;
+        Error::NotFinite(format!("tensor {}, sample {at}, element {index} is {value}", self.name))
     }
 }
 
@@ -208,24 +200,25 @@ impl Step for DynamicQuantizeStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         debug_assert_eq!(self.convert.src.layout.element, Element::F32);
         let mut failure = None;
-        for sample in 0..run.samples {
+        let images = self.convert.images();
+        for (sample, image) in (0..run.samples).flat_map(|sample| (0..images).map(move |image| (sample, image))) {
             let parts = run.part.count.min(MAX_RANGE_PARTS);
             // SAFETY: the parts' ranges were written by the step before this one.
-            let ranges = unsafe { run.memory.read::<f32>(&self.table, sample, RANGES_START, 2 * parts) };
+            let ranges = unsafe { run.memory.read::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START, 2 * parts) };
             let finite = ranges.iter().all(|bound| bound.is_finite());
             let min = ranges.iter().copied().fold(0.0, f32::min);
             let max = ranges.iter().copied().fold(0.0, f32::max);
             let solved = if finite { choose_qparams(min, max, Target::U8_AFFINE).ok() } else { None };
             let qparams = solved.unwrap_or(QParams { scale: 1.0, zero_point: 0 });
             if solved.is_none() && failure.is_none() {
-                failure = Some(self.not_finite(run, sample));
+                failure = Some(self.not_finite(run, sample, image));
             }
             if run.part.index == 0 {
                 // SAFETY: one part writes the qparams, which no part reads during this step.
-                let entry = unsafe { run.memory.write::<SampleQParams>(&self.table, sample, 0, 1) };
-                entry[0] = SampleQParams { scale: qparams.scale, zero_point: qparams.zero_point };
+                let entry = unsafe { run.memory.write::<f32>(&self.table, sample, image * ENTRY_FLOATS, RANGES_START) };
+                entry.copy_from_slice(bytemuck::cast_slice(&[ImageQParams { scale: qparams.scale, zero_point: qparams.zero_point }]));
             }
-            self.convert.run(run, sample, Quantizer::new(qparams, 0, u8::MAX));
+            self.convert.run(run, sample, image, Quantizer::new(qparams, 0, u8::MAX));
         }
         failure.map_or(Ok(()), Err)
     }
@@ -237,9 +230,4 @@ impl Step for DynamicQuantizeStep {
     fn info(&self) -> StepInfo {
         self.info.clone()
     }
-}
-
-/// Whether the step can read floats in this order for a destination of that order.
-pub fn converts_order(src: Order, dst: Order) -> bool {
-    src == dst || (src == Order::RowMajor && dst == Order::ChannelsLast)
 }

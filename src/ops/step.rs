@@ -104,6 +104,15 @@ impl<'a> Memory<'a> {
         unsafe { std::slice::from_raw_parts(self.src(tensor).add(sample * tensor.sample_bytes).cast::<T>().add(start), len) }
     }
 
+    /// One value at the start of entry `index` of a table whose entries are `entry_bytes` apart.
+    ///
+    /// # Safety
+    /// The entry lies in the table, and no part writes it during the step.
+    pub unsafe fn read_entry<T: bytemuck::AnyBitPattern>(&self, table: &Tensor, index: usize, entry_bytes: usize) -> T {
+        // SAFETY: inside the table by the caller's promise; the arena is initialized and tables are aligned to 64 bytes.
+        unsafe { std::ptr::read_unaligned(self.src(table).add(index * entry_bytes).cast::<T>()) }
+    }
+
     /// `len` elements of the tensor from element `start` of sample `sample`, to write.
     ///
     /// # Safety

@@ -22,7 +22,7 @@ pub const ROW_BYTES: usize = PANEL_CHANNELS * K_GROUP;
 pub const SLACK_BYTES: usize = 1024;
 
 /// The shape of one group's weights, `[oc][taps][ic]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WeightShape {
     /// Output channels of the group.
     pub oc: usize,
@@ -134,7 +134,8 @@ mod tests {
         let weights: Vec<i8> = (0..SHAPE.oc * SHAPE.ic * SHAPE.taps).map(|index| (index % 251) as i8).collect();
         let mut panels = vec![0i8; SHAPE.panels() * SHAPE.panel_bytes()];
         pack_s8(&weights, SHAPE, &mut panels);
-        let at = |oc: usize, tap: usize, ic: usize| panels[(oc / 16) * SHAPE.panel_bytes() + (tap * 2 + ic / 4) * 64 + (oc % 16) * 4 + ic % 4];
+        let at =
+            |oc: usize, tap: usize, ic: usize| panels[(oc / 16) * SHAPE.panel_bytes() + (tap * 2 + ic / 4) * 64 + (oc % 16) * 4 + ic % 4];
         for oc in 0..32 {
             for tap in 0..SHAPE.taps {
                 for ic in 0..8 {

@@ -12,8 +12,8 @@ use crate::graph::{Graph, Op, QuantizedType, ValueId};
 use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
 use crate::ops::unary_function;
-use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_non_finite};
-use crate::quantize::{QConfig, solve};
+use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_nan, first_non_finite};
+use crate::quantize::{QConfig, solve_tied};
 use crate::runtime::{Executor, Observation, Plan, PlanOptions};
 use crate::tensor::{DType, TensorView, element_count};
 use rayon::prelude::*;
@@ -73,8 +73,11 @@ impl Prepared {
     /// `InvalidArgument` for settings that contradict each other or scopes that match nothing (under `strict`), `Unsupported` under
     /// `strict` for a layer that cannot run in int8, `ShapeMismatch`.
     pub fn new(context: &Context, graph: &FloatGraph, qconfig: &QConfig, input_dims: Option<Vec<Vec<usize>>>) -> Result<Self> {
-        let nodes: Vec<(&str, &str)> = graph.graph().nodes.iter().map(|node| (node.op.name(), node.name.as_str())).collect();
-        qconfig.check(&nodes)?;
+        qconfig.validate()?;
+        let unmatched = qconfig.unmatched_scopes(graph.graph().nodes.iter().map(|node| (node.op.name(), node.name.as_str())))?;
+        if let Some(scope) = unmatched.first() {
+            return Err(Error::InvalidArgument(format!("the qconfig's scope {scope:?} matches no node of the graph")));
+        }
         let mut prepared = Self {
             context: context.clone(),
             graph: graph.clone(),
@@ -86,7 +89,9 @@ impl Prepared {
             pool: None,
         };
         let declared = || -> Option<Vec<Vec<usize>>> {
-            let full = |info: super::TensorInfo| info.dims.iter().enumerate().map(|(axis, dim)| if axis == 0 { Some(dim.unwrap_or(1)) } else { *dim }).collect();
+            let full = |info: super::TensorInfo| {
+                info.dims.iter().enumerate().map(|(axis, dim)| if axis == 0 { Some(dim.unwrap_or(1)) } else { *dim }).collect()
+            };
             graph.inputs().into_iter().map(full).collect()
         };
         if let Some(dims) = input_dims.or_else(declared) {
@@ -203,11 +208,12 @@ impl Prepared {
     /// Runs the batch, split between the executors, and collects what it adds to each observer.
     fn observe_batch(&mut self, graph: &Graph, inputs: &[TensorView<'_>], batch: usize) -> Result<Vec<BatchState>> {
         let observed = &self.observed;
+        let drop_inf = self.qconfig.drop_inf;
         let count = self.executors.len();
         let whole = self.executors[0].plan().chunk_samples == 0;
         let share = if whole { batch } else { batch.div_ceil(count) };
         let executors = &mut self.executors;
-        let run = || {
+        let mut run = || {
             executors
                 .par_iter_mut()
                 .enumerate()
@@ -217,7 +223,7 @@ impl Prepared {
                     let index_of: HashMap<ValueId, Vec<usize>> = by_value(observed);
                     run_range(graph, executor, inputs, first..end, whole, &mut |value, sample, floats| {
                         let Some(indices) = index_of.get(&value) else { return Ok(()) };
-                        check_finite(graph, value, sample, floats)?;
+                        check_finite(graph, value, sample, floats, drop_inf)?;
                         indices.iter().for_each(|&index| states[index].observe(floats));
                         Ok(())
                     })
@@ -243,7 +249,8 @@ impl Prepared {
     /// Observers that need a batch's values in order and at once are shown them tensor by tensor, in as many passes as
     /// the memory bound needs.
     fn observe_gathered(&mut self, graph: &Graph, inputs: &[TensorView<'_>], batch: usize, merged: &mut [Observed]) -> Result<()> {
-        let mut waiting: Vec<usize> = (0..merged.len()).filter(|&index| merged[index].state.kind() == ObserverKind::TorchHistogram).collect();
+        let mut waiting: Vec<usize> =
+            (0..merged.len()).filter(|&index| merged[index].state.kind() == ObserverKind::TorchHistogram).collect();
         let whole = self.executors[0].plan().chunk_samples == 0;
         while !waiting.is_empty() {
             let mut gathered: HashMap<ValueId, Vec<f32>> = HashMap::new();
@@ -281,20 +288,19 @@ impl Prepared {
     pub fn convert(&self) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let graph = self.graph.graph();
-        let placement = self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))?;
+        let placement =
+            self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))?;
         let types: Vec<QuantizedType> = placement
             .assignment
             .tied
             .par_iter()
             .zip(&placement.members)
             .map(|(set, members)| {
-                let state = self.merged_state(members)?;
+                let states: Vec<&ObserverState> = members.iter().map(|&member| &self.observed[member].state).collect();
                 let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
-                if state.is_empty() {
-                    return Err(Error::NotCalibrated(format!("tensor {} has seen no value", name())));
-                }
                 let target = set.activation.target();
-                let solved = solve(&state, set.activation.solver, target).map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
+                let solved = solve(&state, set.activation.solver(), target)
+                    .map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
                 let (low, high) = target.held_range();
                 Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
             })
@@ -304,28 +310,6 @@ impl Prepared {
         let lowered = lower_to_int8::run(graph, &placement.assignment, &types, &unary)?;
         let layers = layer_infos(graph, &placement.assignment, &types);
         Model::from_lowered(self.context.clone(), lowered, layers)
-    }
-
-    /// The statistics of a tied set: merged, or the union range of observers that cannot merge.
-    fn merged_state(&self, members: &[usize]) -> Result<ObserverState> {
-        let (first, rest) = members.split_first().ok_or_else(|| Error::Graph("a tied set observes nothing".into()))?;
-        let mut state = self.observed[*first].state.clone();
-        if rest.is_empty() {
-            return Ok(state);
-        }
-        if state.is_mergeable() {
-            for &member in rest {
-                state.merge(&self.observed[member].state)?;
-            }
-            return Ok(state);
-        }
-        let mut union = MinMax::default();
-        for &member in members {
-            if let Some((low, high)) = self.observed[member].state.range() {
-                union.observe(&[low, high]);
-            }
-        }
-        Ok(ObserverState::MinMax(union))
     }
 
     fn state(&self) -> CalibrationState {
@@ -356,7 +340,8 @@ impl Prepared {
         let theirs = calibration_file::load(path)?;
         let mine = calibration_file::fingerprint(self.graph.graph(), &self.qconfig);
         if theirs.fingerprint != mine {
-            let message = format!("{} was saved for another model or qconfig ({:08x}, here {mine:08x})", path.display(), theirs.fingerprint);
+            let message =
+                format!("{} was saved for another model or qconfig ({:08x}, here {mine:08x})", path.display(), theirs.fingerprint);
             return Err(Error::Mismatch(message));
         }
         if let (None, Some(dims)) = (&self.placement, &theirs.dims) {
@@ -365,8 +350,10 @@ impl Prepared {
         let graph = self.graph.graph();
         let mut merged = self.observed.clone();
         for (index, (name, state)) in theirs.tensors.iter().enumerate() {
-            let observed = merged.get_mut(index).filter(|observed| graph.value(observed.value).name == *name && observed.state.kind() == state.kind());
-            let observed = observed.ok_or_else(|| Error::Mismatch(format!("tensor {index} of {} is {name}, which is not observed here", path.display())))?;
+            let observed =
+                merged.get_mut(index).filter(|observed| graph.value(observed.value).name == *name && observed.state.kind() == state.kind());
+            let observed = observed
+                .ok_or_else(|| Error::Mismatch(format!("tensor {index} of {} is {name}, which is not observed here", path.display())))?;
             if observed.state.is_empty() {
                 observed.state = state.clone();
             } else {
@@ -376,6 +363,15 @@ impl Prepared {
         self.observed = merged;
         self.samples += theirs.samples;
         Ok(())
+    }
+}
+
+/// The error with the tensor's name.
+fn naming_tensor(error: Error, name: &str) -> Error {
+    match error {
+        Error::NotCalibrated(text) => Error::NotCalibrated(format!("tensor {name}: {text}")),
+        Error::NotFinite(text) => Error::NotFinite(format!("tensor {name}: {text}")),
+        other => Error::InvalidArgument(format!("tensor {name}: {other}")),
     }
 }
 
@@ -421,9 +417,12 @@ fn by_value(observed: &[Observed]) -> HashMap<ValueId, Vec<usize>> {
     index_of
 }
 
-fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32]) -> Result<()> {
-    match first_non_finite(floats) {
-        Some(index) => Err(Error::NotFinite(format!("tensor {}, sample {sample}, element {index} is {}", graph.value(value).name, floats[index]))),
+fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32], drop_inf: bool) -> Result<()> {
+    let found = if drop_inf { first_nan(floats) } else { first_non_finite(floats) };
+    match found {
+        Some(index) => {
+            Err(Error::NotFinite(format!("tensor {}, sample {sample}, element {index} is {}", graph.value(value).name, floats[index])))
+        }
         None => Ok(()),
     }
 }

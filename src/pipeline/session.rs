@@ -132,7 +132,10 @@ impl Session {
         if inputs.len() != input_count || outputs.len() != self.graph.outputs.len() {
             let needed = (input_count, self.graph.outputs.len());
             let given = (inputs.len(), outputs.len());
-            return Err(Error::InvalidArgument(format!("{} inputs and {} outputs where {} and {} are needed", given.0, given.1, needed.0, needed.1)));
+            return Err(Error::InvalidArgument(format!(
+                "{} inputs and {} outputs where {} and {} are needed",
+                given.0, given.1, needed.0, needed.1
+            )));
         }
         for (index, view) in inputs.iter().enumerate() {
             check_f32("input", index, &self.graph.value(self.graph.inputs[index]).name, view.dtype())?;
@@ -151,7 +154,10 @@ impl Session {
             };
             if !fits {
                 let name = &self.graph.value(self.graph.outputs[index]).name;
-                return Err(Error::ShapeMismatch(format!("output {index} ({name}) has shape {:?}; {planned:?} is needed for each sample of {samples}", view.dims())));
+                return Err(Error::ShapeMismatch(format!(
+                    "output {index} ({name}) has shape {:?}; {planned:?} is needed for each sample of {samples}",
+                    view.dims()
+                )));
             }
         }
         run_views(executor, self.context.threads(), samples, inputs, outputs)
@@ -162,7 +168,8 @@ impl Session {
         let fits = |executor: &Executor| {
             let plan = executor.plan();
             let exact = |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims() == dims;
-            let but_batch = |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims().len() == dims.len() && view.dims().get(1..) == dims.get(1..);
+            let but_batch =
+                |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims().len() == dims.len() && view.dims().get(1..) == dims.get(1..);
             let same_batch = inputs.iter().all(|view| view.dims().first() == inputs[0].dims().first());
             match plan.chunk_samples {
                 0 => inputs.iter().zip(&plan.input_dims).all(exact),

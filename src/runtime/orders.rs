@@ -25,7 +25,8 @@ pub fn orders(op: &Op, inputs: &[&TensorLayout], output_rank: usize, output_elem
         Op::Dequantize | Op::Unary(_) | Op::Lookup(_) | Op::ChannelAffine { .. } | Op::Identity => Orders { inputs: None, output: first },
         Op::Binary(..) | Op::Concat { .. } | Op::Pad { .. } => {
             // Bytes pad their innermost axis, so bytes of rank 4 stay channels last.
-            let images = output_rank == 4 && (output_element == Element::U8 || inputs.iter().any(|layout| layout.order == Order::ChannelsLast));
+            let images =
+                output_rank == 4 && (output_element == Element::U8 || inputs.iter().any(|layout| layout.order == Order::ChannelsLast));
             fixed(if images { Order::ChannelsLast } else { Order::RowMajor })
         }
     }

@@ -7,7 +7,7 @@ use super::orders::orders;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
 use crate::isa::Isa;
-use crate::ops::{Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step, partial_ranges_bytes};
+use crate::ops::{DYNAMIC_ENTRY_BYTES, Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step};
 use std::collections::HashMap;
 
 /// Bytes of activations below which a chunk takes several samples, so that weights are read once for all of them.
@@ -219,8 +219,8 @@ impl Planner<'_> {
         let mut qparams = dynamic_input;
         if matches!(node.op, Op::DynamicQuantize) {
             // Two steps: every part finds the extremes of its share, then every part quantizes.
-            let bytes = partial_ranges_bytes();
-            let table = TensorLayout::new(&[bytes / 4], Element::F32, Order::RowMajor);
+            let images = probe.dims.first().copied().unwrap_or(1);
+            let table = TensorLayout::new(&[images * DYNAMIC_ENTRY_BYTES / size_of::<f32>()], Element::F32, Order::RowMajor);
             let table = self.add_place(table, PlaceKind::Arena);
             self.qparams_of.insert(node.output, table);
             qparams = Some(table);

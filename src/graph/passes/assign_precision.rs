@@ -5,7 +5,9 @@
 //! padding, concatenation) tie the qparams of their tensors.
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Graph, Node, Op, ValueId};
-use crate::quantize::{ActivationConfig, LayerQConfig, MAX_DEPTH, Mode, QConfig};
+use crate::quantize::qconfig::ActivationQConfig;
+use crate::quantize::requantize::MAX_DEPTH;
+use crate::quantize::{Grain, LayerQConfig, Mode, QConfig};
 
 /// How a node runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct TiedTensors {
     /// Those whose statistics count: the ones that no tying operator makes.
     pub observed: Vec<ValueId>,
     /// How they are quantized.
-    pub activation: ActivationConfig,
+    pub activation: ActivationQConfig,
 }
 
 /// What [`assign`] decides.
@@ -62,7 +64,9 @@ fn follow(graph: &Graph, node: &Node, shapes: &[Option<Vec<usize>>]) -> Follow {
         Op::Concat { .. } => Follow::Tied,
         Op::AveragePool(_) | Op::GlobalAveragePool | Op::Unary(_) => Follow::Computed,
         Op::Binary(..) if any_constant => Follow::No("it has a constant operand"),
-        Op::Binary(Binary::Add, _) if node.inputs.iter().all(|&id| shape(id).is_some() && shape(id) == shape(node.output)) => Follow::Computed,
+        Op::Binary(Binary::Add, _) if node.inputs.iter().all(|&id| shape(id).is_some() && shape(id) == shape(node.output)) => {
+            Follow::Computed
+        }
         Op::Binary(Binary::Mul, _) if multiplies_alike(shape(node.inputs[0]), shape(node.inputs[1])) => Follow::Computed,
         Op::Binary(Binary::Sub, _) => Follow::No("subtraction has no int8 form"),
         Op::Binary(..) => Follow::No("this broadcast has no int8 form"),
@@ -112,7 +116,7 @@ impl Ties {
 /// [`Error::InvalidArgument`] for settings that contradict each other, naming the nodes; [`Error::Unsupported`] under
 /// `strict` for the first layer that asked for int8 and stays float.
 pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -> Result<Assignment> {
-    let settings: Vec<LayerQConfig> = graph.nodes.iter().map(|node| qconfig.resolve(node.op.name(), &node.name)).collect();
+    let settings = graph.nodes.iter().map(|node| qconfig.resolve(node.op.name(), &node.name)).collect::<Result<Vec<LayerQConfig>>>()?;
     let mut wanted = vec![false; graph.values.len()];
     let mut nodes = vec![NodePrecision::Static; graph.nodes.len()];
     let mut ties = Ties((0..graph.values.len()).collect());
@@ -123,6 +127,10 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
             (_, Mode::Float) => NodePrecision::Float("the qconfig says float".into()),
             (Some(depth), _) if depth > MAX_DEPTH => {
                 NodePrecision::Float(format!("{depth} products in one sum, above {MAX_DEPTH}, could overflow 32 bits"))
+            }
+            (Some(_), Mode::Dynamic) if settings[index].activation.grain != Grain::PerSample => {
+                let message = format!("node {}: dynamic quantization with another grain than per_sample", node.name);
+                return Err(Error::Unsupported(message));
             }
             (Some(_), Mode::Dynamic) => NodePrecision::Dynamic,
             (Some(_), Mode::Static) => {
@@ -204,7 +212,10 @@ fn tied_sets(
             match chosen[set] {
                 Some((other, true)) if is_layer && settings[other].activation != settings[index].activation => {
                     let names = format!("{} and {}", graph.nodes[other].name, node.name);
-                    return Err(Error::InvalidArgument(format!("contradictory settings: {names} read the same tensor ({}) with different activation settings", graph.value(*input).name)));
+                    return Err(Error::InvalidArgument(format!(
+                        "contradictory settings: {names} read the same tensor ({}) with different activation settings",
+                        graph.value(*input).name
+                    )));
                 }
                 Some((_, true)) => {}
                 Some((_, false)) if !is_layer => {}
@@ -217,7 +228,7 @@ fn tied_sets(
         .zip(chosen)
         .map(|(observed, chosen)| {
             let (node, _) = chosen.ok_or_else(|| Error::Graph("a quantized tensor has no reader".into()))?;
-            Ok(TiedTensors { observed, activation: settings[node].activation.clone() })
+            Ok(TiedTensors { observed, activation: settings[node].activation })
         })
         .collect::<Result<Vec<_>>>()?;
     Ok((set_of, tied))

@@ -20,7 +20,7 @@ pub fn run(graph: &mut Graph) -> Result<()> {
     let mut edits = ConstantEdits::new(graph);
     let mut producers = graph.producers();
     let mut removed = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
+    for (index, removed) in removed.iter_mut().enumerate() {
         let Op::ChannelAffine { scale, shift } = graph.nodes[index].op else {
             continue;
         };
@@ -39,7 +39,7 @@ pub fn run(graph: &mut Graph) -> Result<()> {
             let output = graph.nodes[index].output;
             graph.nodes[producer].output = output;
             producers[output.index()] = Some(producer);
-            removed[index] = true;
+            *removed = true;
         }
     }
     retain_nodes(graph, &removed);

@@ -17,7 +17,7 @@ pub fn run(graph: &mut Graph) -> Result<()> {
     let mut edits = ConstantEdits::new(graph);
     let mut producers = graph.producers();
     let mut removed = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
+    for (index, removed) in removed.iter_mut().enumerate() {
         let Op::Binary(Binary::Add, bounds) = graph.nodes[index].op else {
             continue;
         };
@@ -49,7 +49,7 @@ pub fn run(graph: &mut Graph) -> Result<()> {
         }
         *layer_bounds = bounds;
         producers[output.index()] = Some(producer);
-        removed[index] = true;
+        *removed = true;
     }
     retain_nodes(graph, &removed);
     Ok(())

@@ -14,7 +14,7 @@ pub fn run(graph: &mut Graph) {
     let mut replacement: Vec<ValueId> = (0..graph.values.len() as u32).map(ValueId).collect();
     let mut producers = graph.producers();
     let mut removed = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
+    for (index, removed) in removed.iter_mut().enumerate() {
         for slot in 0..graph.nodes[index].inputs.len() {
             let input = graph.nodes[index].inputs[slot];
             graph.nodes[index].inputs[slot] = replacement[input.index()];
@@ -25,12 +25,12 @@ pub fn run(graph: &mut Graph) {
         let (source, output) = (graph.nodes[index].inputs[0], graph.nodes[index].output);
         if !is_output[output.index()] {
             replacement[output.index()] = source;
-            removed[index] = true;
+            *removed = true;
         } else if let (Some(producer), false) = (producers[source.index()], is_output[source.index()]) {
             graph.nodes[producer].output = output;
             producers[output.index()] = Some(producer);
             replacement[source.index()] = output;
-            removed[index] = true;
+            *removed = true;
         }
     }
     // Readers that stood between a producer and the identity behind it still name the old value.

@@ -8,7 +8,7 @@ pub fn run(graph: &mut Graph) {
     let uses = graph.use_counts();
     let mut producers = graph.producers();
     let mut removed = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
+    for (index, removed) in removed.iter_mut().enumerate() {
         let Op::Unary(Unary::Clamp(clamp)) = graph.nodes[index].op else {
             continue;
         };
@@ -24,7 +24,7 @@ pub fn run(graph: &mut Graph) {
                 *bounds = clamp;
                 node.output = output;
                 producers[output.index()] = Some(producer);
-                removed[index] = true;
+                *removed = true;
             }
             _ => {}
         }

@@ -182,7 +182,8 @@ impl Lowering<'_> {
     /// A convolution or linear layer.
     fn lower_layer(&mut self, node: &Node, quantized: &QuantizedWeights, dynamic: bool) -> Result<()> {
         let (layout, weights) = WeightLayout::of(&node.op).ok_or_else(|| Error::Graph(format!("node {} has no weights", node.name)))?;
-        let float = float_weights(self.source, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
+        let float =
+            float_weights(self.source, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
         let output_type = self.byte_type(node.output).filter(|_| !dynamic);
         let input = if dynamic { self.dynamic(node.inputs[0])? } else { self.bytes(node.inputs[0])? };
         let mut inputs = vec![input];
@@ -215,7 +216,8 @@ impl Lowering<'_> {
         let inputs = node.inputs.iter().map(|&input| self.bytes(input)).collect::<Result<Vec<_>>>()?;
         let op = match &node.op {
             Op::Unary(unary) => {
-                let input = self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;
+                let input =
+                    self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;
                 let points: Vec<f32> = (0..256).map(|byte| input.qparams.dequantize(byte)).collect();
                 let table: Vec<u8> = (self.unary)(*unary, &points).iter().map(|&y| ty.byte(y)).collect();
                 let data = SharedBytes::copy_of(&table)?;

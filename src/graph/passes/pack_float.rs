@@ -3,6 +3,7 @@ use crate::error::Result;
 use crate::graph::{Constant, ConstantId, Conv2d, ConvWeights, Graph, Op};
 use crate::packed::{PANEL_CHANNELS, WeightShape, pack_depthwise, pack_f32, unpack_depthwise, unpack_f32};
 use crate::tensor::{DType, SharedBytes, round_up};
+use std::collections::HashMap;
 
 /// One layer's weights as plain floats: `[oc, ic / groups, kh, kw]`, and `[oc]` bias (zeros where there is none).
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +15,7 @@ pub struct FloatWeights {
 }
 
 /// How a convolution's or linear layer's weights are grouped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WeightLayout {
     /// One group's shape.
     pub shape: WeightShape,
@@ -59,11 +60,7 @@ impl WeightLayout {
 
     /// Index of output channel `channel` in a per-channel table.
     pub fn table_index(self, channel: usize) -> usize {
-        if self.depthwise {
-            channel
-        } else {
-            channel / self.shape.oc * round_up(self.shape.oc, PANEL_CHANNELS) + channel % self.shape.oc
-        }
+        if self.depthwise { channel } else { channel / self.shape.oc * round_up(self.shape.oc, PANEL_CHANNELS) + channel % self.shape.oc }
     }
 
     /// A per-channel table from one value a channel; padding is zero.
@@ -103,38 +100,49 @@ pub fn float_weights(graph: &Graph, layout: WeightLayout, weights: &ConvWeights)
     }
 }
 
-/// Packs every layer whose weights are plain floats.
+/// Packs every layer whose weights are plain floats; the plain ones go. Layers that share a weight share its panels.
 ///
 /// # Errors
 /// Out of memory, or a constant that is not f32.
 pub fn run(graph: &mut Graph) -> Result<()> {
+    let mut done: HashMap<(ConstantId, WeightLayout), ConstantId> = HashMap::new();
     for index in 0..graph.nodes.len() {
         let Some((layout, ConvWeights::Float { weight, bias })) = WeightLayout::of(&graph.nodes[index].op) else { continue };
         let (weight, bias) = (*weight, *bias);
-        let plain = graph.constant(weight).as_f32()?;
-        let packed = if layout.depthwise {
-            let mut panels = vec![0f32; round_up(layout.groups, PANEL_CHANNELS) * layout.shape.taps];
-            pack_depthwise(plain, layout.groups, layout.shape.taps, &mut panels);
-            panels
-        } else {
-            let panel_len = layout.shape.panels() * layout.shape.panel_floats();
-            let mut panels = vec![0f32; layout.groups * panel_len];
-            for (panels, plain) in panels.chunks_mut(panel_len.max(1)).zip(plain.chunks(layout.group_len().max(1))) {
-                pack_f32(plain, layout.shape, panels);
+        let panels = match done.get(&(weight, layout)) {
+            Some(&panels) => panels,
+            None => {
+                let panels = packed(graph.constant(weight).as_f32()?, layout);
+                let panels = Constant { dtype: DType::F32, dims: vec![panels.len()], data: SharedBytes::copy_of(&panels)? };
+                let panels = graph.add_constant(panels);
+                done.insert((weight, layout), panels);
+                panels
             }
-            panels
         };
         let table = bias.map(|id| graph.constant(id).as_f32().map(|bias| layout.table(bias))).transpose()?;
-        graph.constants[weight.index()] = Constant { dtype: DType::F32, dims: vec![packed.len()], data: SharedBytes::copy_of(&packed)? };
-        if let (Some(id), Some(table)) = (bias, table) {
-            graph.constants[id.index()] = Constant::f32(&table, &[table.len()])?;
-        }
-        let packed = ConvWeights::PackedFloat { panels: weight, bias };
+        let bias = table.map(|table| Constant::f32(&table, &[table.len()])).transpose()?.map(|table| graph.add_constant(table));
+        let weights = ConvWeights::PackedFloat { panels, bias };
         match &mut graph.nodes[index].op {
-            Op::Conv2d(conv) => conv.weights = packed,
-            Op::Linear(linear) => linear.weights = packed,
+            Op::Conv2d(conv) => conv.weights = weights,
+            Op::Linear(linear) => linear.weights = weights,
             _ => unreachable!("WeightLayout::of answers for these two only"),
         }
     }
+    super::remove_unused::run(graph);
     Ok(())
+}
+
+/// The panels of all groups.
+fn packed(plain: &[f32], layout: WeightLayout) -> Vec<f32> {
+    if layout.depthwise {
+        let mut panels = vec![0f32; round_up(layout.groups, PANEL_CHANNELS) * layout.shape.taps];
+        pack_depthwise(plain, layout.groups, layout.shape.taps, &mut panels);
+        return panels;
+    }
+    let panel_len = layout.shape.panels() * layout.shape.panel_floats();
+    let mut panels = vec![0f32; layout.groups * panel_len];
+    for (panels, plain) in panels.chunks_mut(panel_len.max(1)).zip(plain.chunks(layout.group_len().max(1))) {
+        pack_f32(plain, layout.shape, panels);
+    }
+    panels
 }

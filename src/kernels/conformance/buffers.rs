@@ -130,7 +130,7 @@ impl Parameters {
         let element = if self.output == OutputKind::U8 { 1 } else { 4 };
         let pixels = self.rows * self.cols;
         let stored = self.stored_channels * element;
-        let len = |gap: usize| if pixels == 0 { 0 } else { (pixels - 1) * (stored + gap) + stored };
+        let len = |gap: usize| if pixels == 0 { 0 } else { rectangle_bytes(self.rows, self.cols, stored + gap) - gap };
         self.dst_pixel = stored + DST_GAP;
         self.dst = vec![CANARY; len(DST_GAP)];
         self.residual_pixel = stored + RESIDUAL_GAP;
@@ -200,9 +200,17 @@ pub struct GuardedParameters {
     pub dst: GuardedBuffer,
 }
 
-/// A rectangle of pixels whose rows follow each other.
+/// Bytes between the rows of every rectangle, so that a pixel taken for the next row's is noticed.
+const ROW_GAP: usize = 64;
+
+/// A rectangle of pixels with a gap behind each row.
 pub fn pixels<P>(start: P, cols: usize, pixel_bytes: usize) -> Pixels<P> {
-    Pixels { start, row_stride: (cols * pixel_bytes) as isize, col_stride: pixel_bytes as isize }
+    Pixels { start, row_stride: (cols * pixel_bytes + ROW_GAP) as isize, col_stride: pixel_bytes as isize }
+}
+
+/// Bytes of such a rectangle, without the gap behind its last row.
+pub fn rectangle_bytes(rows: usize, cols: usize, pixel_bytes: usize) -> usize {
+    if rows == 0 { 0 } else { rows * (cols * pixel_bytes + ROW_GAP) - ROW_GAP }
 }
 
 /// Scratch of `len` bytes full of rubbish, 64-byte aligned, a guard page behind its last 64 bytes.

@@ -1,5 +1,5 @@
 //! Convolution kernels against the reference.
-use super::buffers::{Parameters, activation, scratch, weight};
+use super::buffers::{Parameters, activation, pixels, rectangle_bytes, scratch, weight};
 use super::cases::{Case, Random, cases};
 use super::guarded::{GuardedBuffer, Placement};
 use crate::isa::Isa;
@@ -125,17 +125,17 @@ impl Problem {
         let mut parameters = self.parameters.guarded(placement);
         let mut scratch = scratch(kernel.scratch_bytes(k));
         let panel;
-        let (pixels, taps) = match form {
+        let (src_pixels, taps) = match form {
             SourceForm::Direct => (self.src_pixels(src.as_ptr()), self.direct_taps(&packed)),
             SourceForm::Gathered { bytes_per_value, k_multiple } => {
                 let row = round_up(k, k_multiple) * bytes_per_value;
                 panel = self.gather(kernel, &src, row, bytes_per_value, placement);
-                (super::buffers::pixels(panel.as_ptr(), self.cols, row), gathered_taps(k / K_GROUP))
+                (pixels(panel.as_ptr(), self.cols, row), gathered_taps(k / K_GROUP))
             }
         };
         let residual = parameters.residual.as_ptr();
         let block = Int8Block {
-            src: pixels,
+            src: src_pixels,
             taps,
             weights: weights.as_ptr().cast(),
             comp: parameters.comp.as_ptr().cast(),
@@ -195,17 +195,18 @@ impl Problem {
         bytes_per_value: usize,
         placement: Placement,
     ) -> GuardedBuffer {
-        let mut panel = GuardedBuffer::new(&vec![0; self.rows * self.cols * row_bytes], 64, placement);
+        let mut panel = GuardedBuffer::new(&vec![0; rectangle_bytes(self.rows, self.cols, row_bytes)], 64, placement);
+        let place = pixels(panel.as_mut_ptr(), self.cols, row_bytes);
         let tap_values = self.groups * K_GROUP;
         for pixel in 0..self.rows * self.cols {
             for tap in 0..self.taps[0] * self.taps[1] {
                 let row = pixel / self.cols * self.stride + tap / self.taps[1];
                 let col = pixel % self.cols * self.stride + tap % self.taps[1];
-                let to = pixel * row_bytes + tap * tap_values * bytes_per_value;
+                let to = tap * tap_values * bytes_per_value;
                 // SAFETY: the tap lies in the source and in its row of the panel.
                 unsafe {
                     let from = src.as_ptr().add((row * self.src_cols + col) * self.src_pixel);
-                    kernel.widen(from, panel.as_mut_ptr().add(to), tap_values);
+                    kernel.widen(from, place.at(pixel / self.cols, pixel % self.cols).add(to), tap_values);
                 }
             }
         }

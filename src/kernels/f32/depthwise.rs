@@ -49,6 +49,7 @@ pub(super) unsafe fn depthwise_tile<L: Lanes, const PIXELS: usize, const VECTORS
 /// # Safety
 /// As [`depthwise_tile`]; the panel has `channels` channels, 16 unless `TAIL`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Indices run over registers named by two of them.
 unsafe fn depthwise_tile_of<L: Lanes, const PIXELS: usize, const VECTORS: usize, const TAIL: bool>(job: &DepthwiseJob, channels: usize) {
     let (block, taps) = (job.block, job.block.taps);
     // SAFETY: every address is one of a valid tap of a pixel at the panel's channels, of a weight row, or of a stored
@@ -74,13 +75,13 @@ unsafe fn depthwise_tile_of<L: Lanes, const PIXELS: usize, const VECTORS: usize,
             }
         }
         let bias = if block.bias.is_null() { block.bias } else { block.bias.add(job.channel) };
-        for pixel in 0..PIXELS {
-            let residual = block.residual.map(|residual| residual.at(job.row, job.col + pixel).add(job.channel * 4));
-            let dst = block.dst.at(job.row, job.col + pixel).add(job.channel * 4);
-            let epilogue = Epilogue { bias, residual, low: block.low, high: block.high, dst };
-            for vector in 0..VECTORS {
-                let first = vector * L::LANES;
-                epilogue.finish::<L>(acc[pixel][vector], first, channels.saturating_sub(first));
+        for vector in 0..VECTORS {
+            let first = vector * L::LANES;
+            let epilogue = Epilogue::<L>::new(bias, first, block.low, block.high);
+            for pixel in 0..PIXELS {
+                let residual = block.residual.map(|residual| residual.at(job.row, job.col + pixel).add(job.channel * 4));
+                let dst = block.dst.at(job.row, job.col + pixel).add(job.channel * 4);
+                epilogue.finish(acc[pixel][vector], residual, dst, first, channels.saturating_sub(first));
             }
         }
     }

@@ -22,8 +22,9 @@ use crate::packed::PANEL_CHANNELS;
 pub(super) const MAX_SEGMENTS: usize = 6;
 /// Vectors of the widest tile.
 const MAX_VECTORS: usize = 2;
-/// Source bytes that a sweep over all panels reuses: half of the smallest L2 in use (512 KB); the panel takes the rest.
-const SOURCE_BLOCK_BYTES: usize = 256 * 1024;
+/// Source bytes that a sweep over all panels reuses: with a deep panel (4608 x 64 bytes) and the lines that are written it
+/// stays in the smallest L2 in use (512 KB). Of 24 to 256 KB, 64 to 128 measured best.
+const SOURCE_BLOCK_BYTES: usize = 96 * 1024;
 
 /// One tile: addresses of its segments' first pixels, and what all pixels share.
 pub(super) struct TileJob {
@@ -31,7 +32,8 @@ pub(super) struct TileJob {
     pub segments: usize,
     /// Pixels of each segment.
     pub run: usize,
-    /// Vectors of output channels.
+    /// Vectors of output channels that hold any to store.
+    #[cfg_attr(not(all(target_arch = "x86_64", feature = "x86")), allow(dead_code))]
     pub vectors: usize,
     /// Output channels to store, at most `vectors * LANES`.
     channels: usize,
@@ -67,6 +69,7 @@ pub(super) struct SweepShape {
 /// # Safety
 /// The job's addresses are valid for its taps, channels and pixels, and the CPU has `L`'s instruction set.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Indices run over registers named by three of them.
 pub(super) unsafe fn tile<L: Lanes, const SEGMENTS: usize, const RUN: usize, const VECTORS: usize>(job: &TileJob) {
     let taps = job.taps;
     // SAFETY: every address is one of a tap of a pixel, of a weight row or of a stored channel; the caller promises them.
@@ -80,72 +83,100 @@ pub(super) unsafe fn tile<L: Lanes, const SEGMENTS: usize, const RUN: usize, con
                 for (vector, row) in weights.iter_mut().enumerate() {
                     *row = job.weights[vector].byte_add(weight_offset);
                 }
+                // Not unrolled: four steps a branch measured 10 % slower, and half as fast at stride 2.
                 for k in 0..taps.run {
-                    let mut w = [L::splat(0.0); VECTORS];
-                    for vector in 0..VECTORS {
-                        w[vector] = L::load(weights[vector].add(k * PANEL_CHANNELS));
-                    }
-                    let offset = source_offset + (k * 4) as isize;
-                    for segment in 0..SEGMENTS {
-                        for pixel in 0..RUN {
-                            let src = job.src[segment].offset(pixel as isize * job.src_stride).offset(offset);
-                            let a = L::broadcast(src.cast());
-                            for vector in 0..VECTORS {
-                                acc[segment][pixel][vector] = L::fma(a, w[vector], acc[segment][pixel][vector]);
-                            }
-                        }
-                    }
+                    step::<L, SEGMENTS, RUN, VECTORS>(job, &weights, source_offset, k, &mut acc);
                 }
             }
         }
-        for segment in 0..SEGMENTS {
-            for pixel in 0..RUN {
-                let residual = job.residual.map(|start| start[segment].offset(pixel as isize * job.residual_stride));
-                let dst = job.dst[segment].offset(pixel as isize * job.dst_stride);
-                for vector in 0..VECTORS {
-                    let first = vector * L::LANES;
-                    let epilogue = Epilogue { bias: job.bias, residual, low: job.low, high: job.high, dst };
-                    epilogue.finish::<L>(acc[segment][pixel][vector], first, job.channels.saturating_sub(first));
+        for vector in 0..VECTORS {
+            let first = vector * L::LANES;
+            let epilogue = Epilogue::<L>::new(job.bias, first, job.low, job.high);
+            let remaining = job.channels.saturating_sub(first);
+            for segment in 0..SEGMENTS {
+                for pixel in 0..RUN {
+                    let residual = job.residual.map(|start| start[segment].offset(pixel as isize * job.residual_stride));
+                    let dst = job.dst[segment].offset(pixel as isize * job.dst_stride);
+                    epilogue.finish(acc[segment][pixel][vector], residual, dst, first, remaining);
                 }
             }
         }
     }
 }
 
-/// What follows a chain: `clamp((acc + bias) + residual)`, stored.
-pub(super) struct Epilogue {
-    /// Null: none.
-    pub bias: *const f32,
-    /// The pixel's residual.
-    pub residual: Option<*const u8>,
-    /// Lower end of the clamp.
-    pub low: f32,
-    /// Upper end of the clamp.
-    pub high: f32,
-    /// The pixel.
-    pub dst: *mut u8,
+/// One step of `k`: a row of weights by one value of each pixel.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // As in `tile`.
+unsafe fn step<L: Lanes, const SEGMENTS: usize, const RUN: usize, const VECTORS: usize>(
+    job: &TileJob,
+    weights: &[*const f32; VECTORS],
+    source_offset: isize,
+    k: usize,
+    acc: &mut [[[L::Vector; VECTORS]; RUN]; SEGMENTS],
+) {
+    let offset = source_offset + (k * 4) as isize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut w = [L::splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            w[vector] = L::load(weights[vector].add(k * PANEL_CHANNELS));
+        }
+        for segment in 0..SEGMENTS {
+            for pixel in 0..RUN {
+                let src = job.src[segment].offset(pixel as isize * job.src_stride).offset(offset);
+                let a = L::broadcast(src.cast());
+                for vector in 0..VECTORS {
+                    acc[segment][pixel][vector] = L::fma(a, w[vector], acc[segment][pixel][vector]);
+                }
+            }
+        }
+    }
 }
 
-impl Epilogue {
-    /// Finishes the vector that starts at channel `first`, of which `remaining` channels and more are to be stored.
+/// What follows a chain, for one vector of channels: `clamp((acc + bias) + residual)`, stored.
+pub(super) struct Epilogue<L: Lanes> {
+    bias: Option<L::Vector>,
+    low: L::Vector,
+    high: L::Vector,
+}
+
+impl<L: Lanes> Epilogue<L> {
+    /// For the vector that starts at channel `first` of `bias` (null: none).
     ///
     /// # Safety
-    /// Bias is readable for `first + LANES` channels; residual and destination for `first + min(remaining, LANES)`.
+    /// The bias is readable for `first + LANES` channels, and the CPU has `L`'s instruction set.
     #[inline(always)]
-    pub(super) unsafe fn finish<L: Lanes>(&self, acc: L::Vector, first: usize, remaining: usize) {
+    pub(super) unsafe fn new(bias: *const f32, first: usize, low: f32, high: f32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = if bias.is_null() { None } else { Some(L::load(bias.add(first))) };
+            Self { bias, low: L::splat(low), high: L::splat(high) }
+        }
+    }
+
+    /// Finishes a pixel's vector that starts at channel `first` of `residual` and `dst`, of which `remaining` channels
+    /// and more are to be stored.
+    ///
+    /// # Safety
+    /// Residual and destination are valid for `first + min(remaining, LANES)` channels.
+    #[inline(always)]
+    pub(super) unsafe fn finish(&self, acc: L::Vector, residual: Option<*const u8>, dst: *mut u8, first: usize, remaining: usize) {
         let whole = remaining >= L::LANES;
         // SAFETY: the caller's promise; `load_first` and `store_first` touch `remaining` lanes only.
         unsafe {
             let mut value = acc;
-            if !self.bias.is_null() {
-                value = L::add(value, L::load(self.bias.add(first)));
+            if let Some(bias) = self.bias {
+                value = L::add(value, bias);
             }
-            if let Some(residual) = self.residual {
-                let residual = residual.cast::<f32>().add(first);
+            if let Some(residual) = residual {
+                let residual = residual.cast::<f32>().wrapping_add(first);
                 value = L::add(value, if whole { L::load(residual) } else { L::load_first(residual, remaining) });
             }
-            value = L::clamp(value, L::splat(self.low), L::splat(self.high));
-            let dst = self.dst.cast::<f32>().add(first);
+            value = L::clamp(value, self.low, self.high);
+            let dst = dst.cast::<f32>().wrapping_add(first);
             if whole {
                 L::store(dst, value);
             } else {

@@ -18,7 +18,7 @@
 //! Overflow: 2 * 255 * 128 a `vpmaddwd`, and the sum of `k <= 65793` such products stays within i32.
 use super::epilogue_avx2::store_tile;
 use crate::isa::{Avx2, Isa};
-use crate::kernels::{Int8Block, Int8Kernel, Position, SourceForm};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Position, SourceForm};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::x86_64::*;
 
@@ -143,12 +143,21 @@ fn odd_words(bytes: __m256i) -> __m256i {
     _mm256_srai_epi16::<8>(bytes)
 }
 
+/// One panel's share of a block.
+struct PanelJob<'a> {
+    block: &'a Int8Block,
+    epilogue: Int8Epilogue,
+    /// The panel's first channel.
+    channel: usize,
+}
+
 /// All pixels of the block for one panel.
 ///
 /// # Safety
-/// As for [`Int8Kernel::run`], on a CPU with AVX2 and FMA; `wide` holds the panel's widened rows.
+/// As for [`Int8Kernel::run`], on a CPU with AVX2 and FMA; `wide` has room for the panel's widened rows.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_panel(block: &Int8Block, panel: usize, wide: *mut u8) {
+    let job = PanelJob { block, epilogue: block.epilogue(), channel: panel * PANEL_CHANNELS };
     let pixels = block.rows * block.cols;
     // SAFETY: the panel is one of the block's.
     let weights = unsafe { block.weights.add(panel * block.panel_stride) };
@@ -164,11 +173,7 @@ unsafe fn run_panel(block: &Int8Block, panel: usize, wide: *mut u8) {
         let count = left.div_ceil(left.div_ceil(TILE_PIXELS));
         // SAFETY: `count` pixels of the block begin at `first`; the weights are those of this panel, in the form named.
         first = unsafe {
-            if widened {
-                run_tile::<true>(block, panel, first, count, wide)
-            } else {
-                run_tile::<false>(block, panel, first, count, weights.cast())
-            }
+            if widened { run_tile::<true>(&job, first, count, wide) } else { run_tile::<false>(&job, first, count, weights.cast()) }
         };
         left -= count;
     }
@@ -180,16 +185,16 @@ unsafe fn run_panel(block: &Int8Block, panel: usize, wide: *mut u8) {
 /// As for [`tile`].
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn run_tile<const WIDENED: bool>(block: &Int8Block, panel: usize, first: Position, count: usize, weights: *const u8) -> Position {
+unsafe fn run_tile<const WIDENED: bool>(job: &PanelJob<'_>, first: Position, count: usize, weights: *const u8) -> Position {
     // SAFETY: the caller's promise.
     unsafe {
         match count {
-            1 => tile::<1, WIDENED>(block, panel, first, weights),
-            2 => tile::<2, WIDENED>(block, panel, first, weights),
-            3 => tile::<3, WIDENED>(block, panel, first, weights),
-            4 => tile::<4, WIDENED>(block, panel, first, weights),
-            5 => tile::<5, WIDENED>(block, panel, first, weights),
-            _ => tile::<6, WIDENED>(block, panel, first, weights),
+            1 => tile::<1, WIDENED>(job, first, weights),
+            2 => tile::<2, WIDENED>(job, first, weights),
+            3 => tile::<3, WIDENED>(job, first, weights),
+            4 => tile::<4, WIDENED>(job, first, weights),
+            5 => tile::<5, WIDENED>(job, first, weights),
+            _ => tile::<6, WIDENED>(job, first, weights),
         }
     }
 }
@@ -199,8 +204,8 @@ unsafe fn run_tile<const WIDENED: bool>(block: &Int8Block, panel: usize, first: 
 /// # Safety
 /// `P` pixels of the block begin at `first`; `weights` are the panel's rows, widened or as packed.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const P: usize, const WIDENED: bool>(block: &Int8Block, panel: usize, first: Position, weights: *const u8) -> Position {
-    let channel = panel * PANEL_CHANNELS;
+unsafe fn tile<const P: usize, const WIDENED: bool>(job: &PanelJob<'_>, first: Position, weights: *const u8) -> Position {
+    let block = job.block;
     let positions = first.run::<P>(block.cols);
     let mut src = [block.src.start; P];
     for p in 0..P {
@@ -209,23 +214,14 @@ unsafe fn tile<const P: usize, const WIDENED: bool>(block: &Int8Block, panel: us
     }
     // SAFETY: 16 entries of `comp` from `channel` on are readable.
     let comp = unsafe {
-        let comp = block.comp.add(channel);
+        let comp = block.comp.add(job.channel);
         [_mm256_loadu_si256(comp.cast()), _mm256_loadu_si256(comp.add(8).cast())]
     };
     let mut acc = [comp; P];
     for group in 0..block.taps.run {
         for odd in 0..2 {
             // SAFETY: the row is one of the panel's, in the form that WIDENED names.
-            let row = unsafe {
-                if WIDENED {
-                    let row = weights.add(group * WIDE_ROW_BYTES + odd * ROW_BYTES);
-                    [_mm256_loadu_si256(row.cast()), _mm256_loadu_si256(row.add(32).cast())]
-                } else {
-                    let row = weights.add(group * ROW_BYTES);
-                    let bytes = [_mm256_loadu_si256(row.cast()), _mm256_loadu_si256(row.add(32).cast())];
-                    if odd == 0 { bytes.map(|b| even_words(b)) } else { bytes.map(|b| odd_words(b)) }
-                }
-            };
+            let row = unsafe { weight_words::<WIDENED>(weights, group, odd) };
             for p in 0..P {
                 // SAFETY: the pixel's panel row has `taps.run` groups of 8 bytes.
                 let pair = unsafe { src[p].add(group * WIDE_GROUP_BYTES + odd * K_GROUP).cast::<i32>().read_unaligned() };
@@ -236,6 +232,26 @@ unsafe fn tile<const P: usize, const WIDENED: bool>(block: &Int8Block, panel: us
         }
     }
     // SAFETY: the caller's promise about the block's outputs.
-    unsafe { store_tile(&block.epilogue(), channel, &positions, &acc) };
+    unsafe { store_tile(&job.epilogue, job.channel, &positions, &acc) };
     positions[P - 1].next(block.cols)
+}
+
+/// The even (`odd == 0`) or odd words of a group of 16 channels.
+///
+/// # Safety
+/// The group is one of the panel's; `weights` are its rows, widened or as packed.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn weight_words<const WIDENED: bool>(weights: *const u8, group: usize, odd: usize) -> [__m256i; 2] {
+    let row = if WIDENED { group * WIDE_ROW_BYTES + odd * ROW_BYTES } else { group * ROW_BYTES };
+    // SAFETY: 64 bytes of the row are readable.
+    let loaded = unsafe {
+        let row = weights.add(row);
+        [_mm256_loadu_si256(row.cast()), _mm256_loadu_si256(row.add(32).cast())]
+    };
+    match (WIDENED, odd) {
+        (true, _) => loaded,
+        (false, 0) => [even_words(loaded[0]), even_words(loaded[1])],
+        (false, _) => [odd_words(loaded[0]), odd_words(loaded[1])],
+    }
 }

@@ -25,43 +25,91 @@ use std::arch::x86_64::*;
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub unsafe fn store_tile<const P: usize>(epilogue: &Int8Epilogue, channel: usize, positions: &[Position; P], acc: &[[__m256i; 2]; P]) {
-    let stored = epilogue.stored_channels.saturating_sub(channel).min(PANEL_CHANNELS);
-    // SAFETY: the caller's promise, for the `stored` channels from `channel` on.
+    let whole = epilogue.stored_channels >= channel + PANEL_CHANNELS;
+    // SAFETY: the caller's promise; WHOLE says that all 16 channels are stored.
     unsafe {
         match &epilogue.output {
-            Int8Output::U8 { dst, residual, requantize } => {
-                for p in (0..P).step_by(2) {
-                    let q = if p + 1 < P { p + 1 } else { p };
-                    let pair = [positions[p], positions[q]];
-                    let words = [
-                        words(epilogue, channel, stored, residual, requantize, pair[0], acc[p]),
-                        words(epilogue, channel, stored, residual, requantize, pair[1], acc[q]),
-                    ];
-                    store_bytes(dst, channel, stored, pair, bytes(words, requantize));
-                }
+            Int8Output::U8 { residual: None, .. } if whole => {
+                store_u8::<P, true, false>(epilogue, channel, positions, acc);
             }
-            Int8Output::F32 { dst, residual, low, high } => {
-                for p in 0..P {
-                    let mut f = scaled(epilogue, channel, acc[p]);
-                    if let Some(residual) = residual {
-                        let r = load_floats(residual.at(positions[p].row, positions[p].col).add(channel * 4), stored);
-                        f = [_mm256_add_ps(f[0], r[0]), _mm256_add_ps(f[1], r[1])];
-                    }
-                    // max and min return their second operand where one is NaN, or where both are zero.
-                    let low = _mm256_set1_ps(*low);
-                    let high = _mm256_set1_ps(*high);
-                    f = f.map(|f| _mm256_min_ps(high, _mm256_max_ps(low, f)));
-                    let dst = dst.at(positions[p].row, positions[p].col).add(channel * 4);
-                    store_dwords(dst, stored, f.map(|f| _mm256_castps_si256(f)));
-                }
+            Int8Output::U8 { residual: Some(_), .. } if whole => {
+                store_u8::<P, true, true>(epilogue, channel, positions, acc);
             }
-            Int8Output::I32 { dst } => {
-                for p in 0..P {
-                    let dst = dst.at(positions[p].row, positions[p].col).add(channel * 4);
-                    store_dwords(dst, stored, acc[p]);
-                }
-            }
+            Int8Output::U8 { .. } => store_u8::<P, false, true>(epilogue, channel, positions, acc),
+            Int8Output::F32 { .. } => store_f32(epilogue, channel, positions, acc),
+            Int8Output::I32 { .. } => store_i32(epilogue, channel, positions, acc),
         }
+    }
+}
+
+/// How many of the panel's 16 channels are stored.
+#[inline(always)]
+fn stored_of_panel(epilogue: &Int8Epilogue, channel: usize) -> usize {
+    epilogue.stored_channels.saturating_sub(channel).min(PANEL_CHANNELS)
+}
+
+/// [`store_tile`] for bytes. WHOLE: all 16 channels are stored. RESIDUAL: there may be one.
+///
+/// # Safety
+/// As for [`store_tile`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_u8<const P: usize, const WHOLE: bool, const RESIDUAL: bool>(
+    epilogue: &Int8Epilogue,
+    channel: usize,
+    positions: &[Position; P],
+    acc: &[[__m256i; 2]; P],
+) {
+    let Int8Output::U8 { dst, residual, requantize } = &epilogue.output else { return };
+    let residual = if RESIDUAL { residual.as_ref() } else { None };
+    let stored = if WHOLE { PANEL_CHANNELS } else { stored_of_panel(epilogue, channel) };
+    for p in (0..P).step_by(2) {
+        let q = if p + 1 < P { p + 1 } else { p };
+        // SAFETY: the caller's promise, for the `stored` channels from `channel` on.
+        unsafe {
+            let words = [
+                words(epilogue, channel, stored, residual, requantize, positions[p], acc[p]),
+                words(epilogue, channel, stored, residual, requantize, positions[q], acc[q]),
+            ];
+            store_bytes(dst, channel, stored, [positions[p], positions[q]], bytes(words, requantize));
+        }
+    }
+}
+
+/// [`store_tile`] for floats.
+///
+/// # Safety
+/// As for [`store_tile`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_f32(epilogue: &Int8Epilogue, channel: usize, positions: &[Position], acc: &[[__m256i; 2]]) {
+    let Int8Output::F32 { dst, residual, low, high } = &epilogue.output else { return };
+    let stored = stored_of_panel(epilogue, channel);
+    for (at, &acc) in positions.iter().zip(acc) {
+        // SAFETY: the caller's promise, for the `stored` channels from `channel` on.
+        unsafe {
+            let mut f = scaled(epilogue, channel, acc);
+            if let Some(residual) = residual {
+                let r = load_floats(residual.at(at.row, at.col).add(channel * 4), stored);
+                f = [_mm256_add_ps(f[0], r[0]), _mm256_add_ps(f[1], r[1])];
+            }
+            // max and min return their second operand where one is NaN, or where both are zero.
+            let (low, high) = (_mm256_set1_ps(*low), _mm256_set1_ps(*high));
+            let bits = f.map(|f| _mm256_castps_si256(_mm256_min_ps(high, _mm256_max_ps(low, f))));
+            store_dwords(dst.at(at.row, at.col).add(channel * 4), stored, bits);
+        }
+    }
+}
+
+/// [`store_tile`] for raw accumulators.
+///
+/// # Safety
+/// As for [`store_tile`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store_i32(epilogue: &Int8Epilogue, channel: usize, positions: &[Position], acc: &[[__m256i; 2]]) {
+    let Int8Output::I32 { dst } = &epilogue.output else { return };
+    let stored = stored_of_panel(epilogue, channel);
+    for (at, &acc) in positions.iter().zip(acc) {
+        // SAFETY: the caller's promise, for the `stored` channels from `channel` on.
+        unsafe { store_dwords(dst.at(at.row, at.col).add(channel * 4), stored, acc) };
     }
 }
 
@@ -93,7 +141,7 @@ unsafe fn words(
     epilogue: &Int8Epilogue,
     channel: usize,
     stored: usize,
-    residual: &Option<Residual>,
+    residual: Option<&Residual>,
     requantize: &Requantize,
     at: Position,
     acc: [__m256i; 2],

@@ -1,4 +1,11 @@
 //! Kernels in x86-64 intrinsics, one file an instruction set.
+pub mod amx_epilogue;
+pub mod amx_int8;
+pub mod amx_tiles;
 pub mod avx2;
+pub mod avx512_vnni;
+pub mod avx_vnni;
 pub mod depthwise_avx2;
 pub mod epilogue_avx2;
+pub mod epilogue_avx512;
+pub mod pixel_tiles;

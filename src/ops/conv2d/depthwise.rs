@@ -105,9 +105,9 @@ impl Step for Int8DepthwiseStep {
         let padded = if ranges.channels.end == all { round_up(all, U8_INNER_MULTIPLE) - all } else { 0 };
         let stored_channels = if matches!(self.result, Int8Result::U8 { .. }) { channels + padded } else { channels };
         let (table_scratch, kernel_scratch) = run.scratch.split_at_mut(self.tables.scratch_bytes());
-        for sample in 0..run.samples {
-            let tables = self.tables.sample(run.memory, sample, table_scratch);
-            let addresses = self.tensors.at(run.memory, sample);
+        for image in 0..run.samples * self.tensors.images() {
+            let tables = self.tables.of_image(run.memory, image, table_scratch);
+            let addresses = self.tensors.at(run.memory, image);
             for piece in depthwise.regions.iter().flat_map(|region| ranges.pieces(region, usize::MAX)) {
                 let (comp, mult, bias) = tables.at(self.tables.class_of(&piece), 0, channel);
                 let block = DepthwiseBlock {
@@ -185,8 +185,8 @@ impl Step for F32DepthwiseStep {
         }
         let pixel = pixel_bytes(&self.tensors.src);
         let channel = ranges.channels.start;
-        for sample in 0..run.samples {
-            let addresses = self.tensors.at(run.memory, sample);
+        for image in 0..run.samples * self.tensors.images() {
+            let addresses = self.tensors.at(run.memory, image);
             for piece in depthwise.regions.iter().flat_map(|region| ranges.pieces(region, usize::MAX)) {
                 let weights = self.panels.as_ptr().cast::<f32>().wrapping_add(depthwise.first_weight(&piece, channel));
                 let bias = self.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr().cast::<f32>().wrapping_add(channel));

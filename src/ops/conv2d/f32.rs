@@ -1,6 +1,6 @@
 //! f32 convolution and linear layers by the law of NUMERICS section 8: blocks for the f32 kernels.
 use super::geometry::{ConvGeometry, Region, Split};
-use super::placement::{LayerTensors, SampleAddresses, pixel_bytes, source_pixels, swap};
+use super::placement::{LayerTensors, ImageAddresses, pixel_bytes, source_pixels, swap};
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
 use crate::kernels::{F32Block, F32Kernel};
@@ -62,11 +62,11 @@ impl F32ConvStep {
         Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels })
     }
 
-    /// Samples whose pixels lie one after another in every tensor are one longer row.
-    fn merged(&self, samples: usize) -> Option<ConvGeometry> {
+    /// Images whose pixels lie one after another in every tensor are one longer row.
+    fn merged(&self, images: usize) -> Option<ConvGeometry> {
         let pixels = self.geometry.output_pixels();
-        let mergeable = samples > 1 && self.geometry.is_row() && self.tensors.are_dense_rows(pixels);
-        mergeable.then(|| self.geometry.with_row(samples * pixels))
+        let mergeable = images > 1 && self.geometry.is_row() && self.tensors.are_dense_rows(pixels);
+        mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
     /// The block of a piece of a region for one group's channels from `channel` on.
@@ -76,15 +76,15 @@ impl F32ConvStep {
         piece: &Region,
         group: usize,
         channels: std::ops::Range<usize>,
-        sample: &SampleAddresses,
+        image: &ImageAddresses,
     ) -> F32Block {
         let shape = geometry.weight_shape();
         let pixel = pixel_bytes(&self.tensors.src);
         let taps = geometry.taps(piece, pixel, shape.ic, PANEL_CHANNELS * size_of::<f32>(), size_of::<f32>());
-        let src = source_pixels(sample.src, pixel, geometry, piece, group * shape.ic * size_of::<f32>());
+        let src = source_pixels(image.src, pixel, geometry, piece, group * shape.ic * size_of::<f32>());
         let first_channel = group * shape.oc + channels.start;
-        let residual = self.tensors.residual_pixels(sample, geometry, piece, first_channel);
-        let dst = self.tensors.dst_pixels(sample, geometry, piece, first_channel);
+        let residual = self.tensors.residual_pixels(image, geometry, piece, first_channel);
+        let dst = self.tensors.dst_pixels(image, geometry, piece, first_channel);
         let panel = group * shape.panels() + channels.start / PANEL_CHANNELS;
         let first_tap = piece.tap_rows.start * geometry.kernel[1] + piece.tap_cols.start;
         let weight_offset = panel * shape.panel_floats() + first_tap * shape.ic * PANEL_CHANNELS;
@@ -109,27 +109,21 @@ impl F32ConvStep {
 
 /// The same block with rows and columns exchanged.
 fn transposed(block: F32Block) -> F32Block {
-    F32Block {
-        src: swap(block.src),
-        dst: swap(block.dst),
-        residual: block.residual.map(swap),
-        rows: block.cols,
-        cols: block.rows,
-        ..block
-    }
+    F32Block { src: swap(block.src), dst: swap(block.dst), residual: block.residual.map(swap), rows: block.cols, cols: block.rows, ..block }
 }
 
 impl Step for F32ConvStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        let merged = self.merged(run.samples);
+        let images = run.samples * self.tensors.images();
+        let merged = self.merged(images);
         let geometry = merged.as_ref().unwrap_or(&self.geometry);
-        let samples = if merged.is_some() { 1 } else { run.samples };
+        let images = if merged.is_some() { 1 } else { images };
         let ranges = geometry.part_ranges(run.part, self.split, self.kernel.tile_pixels());
         if ranges.channels.is_empty() {
             return Ok(());
         }
-        for sample in 0..samples {
-            let addresses = self.tensors.at(run.memory, sample);
+        for image in 0..images {
+            let addresses = self.tensors.at(run.memory, image);
             for group in 0..geometry.groups {
                 for region in &self.regions {
                     // A region of a merged row is the whole row.

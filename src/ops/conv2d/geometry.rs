@@ -139,11 +139,7 @@ impl ConvGeometry {
 
     /// How to split between parts: by channels where the weights are the larger traffic.
     pub fn preferred_split(&self, weight_bytes: usize, src_bytes: usize) -> Split {
-        if self.groups == 1 && self.out_channels >= 2 * CHANNEL_UNIT && weight_bytes > src_bytes {
-            Split::Channels
-        } else {
-            Split::Pixels
-        }
+        if self.groups == 1 && self.out_channels >= 2 * CHANNEL_UNIT && weight_bytes > src_bytes { Split::Channels } else { Split::Pixels }
     }
 
     /// A part's output rows, columns and channels (of each group).
@@ -201,7 +197,7 @@ impl PartRanges {
         let rows = self.rows.start.max(region.rows.start)..self.rows.end.min(region.rows.end);
         let cols = self.cols.start.max(region.cols.start)..self.cols.end.min(region.cols.end);
         let cols_step = cols.len().min(max_pixels).max(1);
-        let rows_step = (max_pixels / cols_step).max(1);
+        let rows_step = (max_pixels / cols_step).clamp(1, rows.len().max(1));
         let region = region.clone();
         rows.clone().step_by(rows_step).flat_map(move |row| {
             let (region, rows, cols) = (region.clone(), rows.clone(), cols.clone());

@@ -1,7 +1,7 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
-use super::int8_channels::{ChannelTables, Int8Weights, OutputScale, SampleTables};
-use super::placement::{Int8Result, LayerTensors, SampleAddresses, pixel_bytes, source_pixels, swap, swap_output};
+use super::int8_channels::{ChannelTables, Int8Weights, OutputScale, ImageTables};
+use super::placement::{Int8Result, LayerTensors, ImageAddresses, pixel_bytes, source_pixels, swap, swap_output};
 use crate::error::Result;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, Taps};
 use crate::ops::layout::U8_INNER_MULTIPLE;
@@ -76,11 +76,11 @@ impl Int8ConvStep {
         Ok(Self { info, kernel, geometry, regions, tables, tensors, result, form, split, block_pixels })
     }
 
-    /// Samples whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
-    fn merged(&self, samples: usize) -> Option<ConvGeometry> {
+    /// Images whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
+    fn merged(&self, images: usize) -> Option<ConvGeometry> {
         let pixels = self.geometry.output_pixels();
-        let mergeable = samples > 1 && self.geometry.is_row() && !self.tables.is_dynamic() && self.tensors.are_dense_rows(pixels);
-        mergeable.then(|| self.geometry.with_row(samples * pixels))
+        let mergeable = images > 1 && self.geometry.is_row() && !self.tables.is_dynamic() && self.tensors.are_dense_rows(pixels);
+        mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
     fn panel_row_values(&self, k_multiple: usize) -> usize {
@@ -104,16 +104,16 @@ impl Int8ConvStep {
     }
 }
 
-/// One sample's run of a part: everything that its blocks share.
-struct SampleRun<'a> {
+/// One image's run of a part: everything that its blocks share.
+struct ImageRun<'a> {
     step: &'a Int8ConvStep,
     geometry: &'a ConvGeometry,
     ranges: PartRanges,
-    tables: SampleTables<'a>,
-    addresses: SampleAddresses,
+    tables: ImageTables<'a>,
+    addresses: ImageAddresses,
 }
 
-impl SampleRun<'_> {
+impl ImageRun<'_> {
     /// The block of `region` (with valid taps `taps`) for `group`, reading pixels from `src`.
     fn block(&self, region: &Region, class: usize, group: usize, src: Pixels<*const u8>, taps: Taps) -> Int8Block {
         let (step, geometry) = (self.step, self.geometry);
@@ -213,7 +213,11 @@ impl SampleRun<'_> {
             for tap_col in 0..geometry.kernel[1] {
                 let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
                 let valid = row_inside && inside(1, out_col, tap_col);
-                let from = if valid { self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
+                let from = if valid {
+                    self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize)
+                } else {
+                    padding.as_ptr()
+                };
                 // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
                 // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
                 unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
@@ -231,9 +235,10 @@ fn transposed(block: Int8Block) -> Int8Block {
 
 impl Step for Int8ConvStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        let merged = self.merged(run.samples);
+        let images = run.samples * self.tensors.images();
+        let merged = self.merged(images);
         let geometry = merged.as_ref().unwrap_or(&self.geometry);
-        let samples = if merged.is_some() { 1 } else { run.samples };
+        let images = if merged.is_some() { 1 } else { images };
         let ranges = geometry.part_ranges(run.part, self.split, self.kernel.tile_pixels());
         if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
             return Ok(());
@@ -242,14 +247,14 @@ impl Step for Int8ConvStep {
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let panel = &mut rest[..self.gather_bytes()];
         self.kernel.enter();
-        for sample in 0..samples {
-            let tables = self.tables.sample(run.memory, sample, table_scratch);
-            let addresses = self.tensors.at(run.memory, sample);
-            let sample_run = SampleRun { step: self, geometry, ranges: ranges.clone(), tables, addresses };
+        for image in 0..images {
+            let tables = self.tables.of_image(run.memory, image, table_scratch);
+            let addresses = self.tensors.at(run.memory, image);
+            let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses };
             match self.form {
-                SourceForm::Direct => sample_run.run_direct(kernel_scratch),
+                SourceForm::Direct => image_run.run_direct(kernel_scratch),
                 SourceForm::Gathered { bytes_per_value, k_multiple } => {
-                    sample_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
+                    image_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
                 }
             }
         }
@@ -265,4 +270,3 @@ impl Step for Int8ConvStep {
         self.info.clone()
     }
 }
-

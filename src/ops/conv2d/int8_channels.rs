@@ -27,14 +27,20 @@ pub enum OutputScale {
         /// `z_a`.
         zero_point: i32,
     },
-    /// Solved in each run: a tensor of [`SampleQParams`], one a sample.
+    /// Solved in each run: a table with an entry of [`DYNAMIC_ENTRY_BYTES`] for each image.
     Dynamic(Tensor),
 }
 
-/// Qparams of one sample as dynamic quantization leaves them in the arena.
+/// Parts that may share the search for an image's range.
+pub const MAX_RANGE_PARTS: usize = 64;
+
+/// Bytes of an image's entry: its solved [`ImageQParams`], then minimum and maximum of each part's share.
+pub const DYNAMIC_ENTRY_BYTES: usize = size_of::<ImageQParams>() + MAX_RANGE_PARTS * 2 * size_of::<f32>();
+
+/// Qparams of one image as dynamic quantization leaves them in the arena.
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
-pub struct SampleQParams {
+pub struct ImageQParams {
     /// Scale.
     pub scale: f32,
     /// Zero point.
@@ -55,9 +61,9 @@ pub struct ChannelTables {
     sums: Vec<i32>,
 }
 
-/// One sample's tables: `comp` of a class, `mult` and `bias`, each `[groups][oc padded]`.
+/// One image's tables: `comp` of a class, `mult` and `bias`, each `[groups][oc padded]`.
 #[derive(Debug, Clone, Copy)]
-pub struct SampleTables<'a> {
+pub struct ImageTables<'a> {
     comp: &'a [i32],
     mult: &'a [f32],
     bias: &'a [f32],
@@ -67,7 +73,7 @@ pub struct SampleTables<'a> {
     pub zero_point: i32,
 }
 
-impl SampleTables<'_> {
+impl ImageTables<'_> {
     /// Correction, multiplier and bias of a class from channel `channel` of `group` on.
     pub fn at(&self, class: usize, group: usize, channel: usize) -> (*const i32, *const f32, *const f32) {
         let index = group * self.padded + channel;
@@ -136,14 +142,14 @@ impl ChannelTables {
         matches!(self.scale, OutputScale::Dynamic(_))
     }
 
-    /// Scratch bytes that [`ChannelTables::sample`] needs.
+    /// Scratch bytes that [`ChannelTables::of_image`] needs.
     pub fn scratch_bytes(&self) -> usize {
         if self.is_dynamic() { round_up((self.sums.len() + self.groups * self.padded) * 4, 64) } else { 0 }
     }
 
-    /// The tables of one sample. Dynamic ones are computed into `scratch`: `comp = -z_a * sums`, `mult = s_a * s_w` (f64
+    /// The tables of one image. Dynamic ones are computed into `scratch`: `comp = -z_a * sums`, `mult = s_a * s_w` (f64
     /// product, rounded once: NUMERICS section 5).
-    pub fn sample<'a>(&'a self, memory: &Memory<'_>, sample: usize, scratch: &'a mut [u8]) -> SampleTables<'a> {
+    pub fn of_image<'a>(&'a self, memory: &Memory<'_>, image: usize, scratch: &'a mut [u8]) -> ImageTables<'a> {
         let class_len = self.groups * self.padded;
         let floats = |bytes: &'a SharedBytes| -> &'a [f32] { bytes.cast().expect("checked when the table was made") };
         let (scale, bias) = (floats(&self.weights.scale), floats(&self.weights.bias));
@@ -151,7 +157,7 @@ impl ChannelTables {
             OutputScale::Static { zero_point } => (&self.sums, scale, *zero_point),
             OutputScale::Dynamic(tensor) => {
                 // SAFETY: the step that made the qparams has finished; nobody writes them now.
-                let qparams = unsafe { memory.read::<SampleQParams>(tensor, sample, 0, 1)[0] };
+                let qparams = unsafe { memory.read_entry::<ImageQParams>(tensor, image, DYNAMIC_ENTRY_BYTES) };
                 let words: &mut [u32] = bytemuck::cast_slice_mut(&mut scratch[..(self.sums.len() + class_len) * 4]);
                 let (comp, mult) = words.split_at_mut(self.sums.len());
                 let (comp, mult): (&mut [i32], &mut [f32]) = (bytemuck::cast_slice_mut(comp), bytemuck::cast_slice_mut(mult));
@@ -161,6 +167,6 @@ impl ChannelTables {
                 (comp, mult, qparams.zero_point)
             }
         };
-        SampleTables { comp, mult, bias, class_len, padded: self.padded, zero_point }
+        ImageTables { comp, mult, bias, class_len, padded: self.padded, zero_point }
     }
 }

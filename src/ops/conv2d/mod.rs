@@ -14,5 +14,5 @@ pub use depthwise::{F32DepthwiseStep, Int8DepthwiseStep};
 pub use f32::F32ConvStep;
 pub use geometry::ConvGeometry;
 pub use int8::Int8ConvStep;
-pub use int8_channels::{Int8Weights, OutputScale, SampleQParams};
+pub use int8_channels::{DYNAMIC_ENTRY_BYTES, ImageQParams, Int8Weights, MAX_RANGE_PARTS, OutputScale};
 pub use placement::{Int8Result, LayerTensors};

@@ -57,9 +57,9 @@ pub fn source_pixels(start: *const u8, pixel: usize, geometry: &ConvGeometry, pi
     }
 }
 
-/// Addresses of one sample's tensors.
+/// Addresses of one image's tensors.
 #[derive(Debug, Clone, Copy)]
-pub struct SampleAddresses {
+pub struct ImageAddresses {
     /// Source.
     pub src: *const u8,
     /// Fused residual.
@@ -80,44 +80,57 @@ pub struct LayerTensors {
 }
 
 impl LayerTensors {
-    /// Addresses of sample `sample` of the chunk.
-    pub fn at(&self, memory: &crate::ops::Memory<'_>, sample: usize) -> SampleAddresses {
-        let at = |tensor: &Tensor| memory.src(tensor).wrapping_add(sample * tensor.sample_bytes);
-        SampleAddresses {
+    /// Indices along axis 0 in one sample: 1, unless the plan is for whole batches.
+    pub fn images(&self) -> usize {
+        self.src.layout.dims.first().copied().unwrap_or(1)
+    }
+
+    /// Addresses of image `image` of the chunk: images of all its samples, counted on.
+    pub fn at(&self, memory: &crate::ops::Memory<'_>, image: usize) -> ImageAddresses {
+        let images = self.images().max(1);
+        let at = |tensor: &Tensor| memory.src(tensor).wrapping_add(image * (tensor.sample_bytes / images));
+        ImageAddresses {
             src: at(&self.src),
             residual: self.residual.as_ref().map(at),
-            dst: memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes),
+            dst: memory.dst(&self.dst).wrapping_add(image * (self.dst.sample_bytes / images)),
         }
     }
 
-    /// Whether the samples of every tensor lie one after another as rows of `pixels` pixels.
+    /// Whether the images of every tensor lie one after another as rows of `pixels` pixels.
     pub fn are_dense_rows(&self, pixels: usize) -> bool {
-        let dense = |tensor: &Tensor| tensor.sample_bytes == pixels * pixel_bytes(tensor);
+        let dense = |tensor: &Tensor| tensor.sample_bytes == self.images() * pixels * pixel_bytes(tensor);
         dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense)
     }
 
     /// Destination pixels of a piece from `channel` on.
-    pub fn dst_pixels(&self, sample: &SampleAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Pixels<*mut u8> {
+    pub fn dst_pixels(&self, image: &ImageAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Pixels<*mut u8> {
         let (offset, row_stride, col_stride) = output_place(&self.dst, geometry, piece, channel);
-        Pixels { start: sample.dst.wrapping_add(offset), row_stride, col_stride }
+        Pixels { start: image.dst.wrapping_add(offset), row_stride, col_stride }
     }
 
     /// Residual pixels of a piece from `channel` on.
     pub fn residual_pixels(
         &self,
-        sample: &SampleAddresses,
+        image: &ImageAddresses,
         geometry: &ConvGeometry,
         piece: &Region,
         channel: usize,
     ) -> Option<Pixels<*const u8>> {
-        sample.residual.zip(self.residual.as_ref()).map(|(start, tensor)| {
+        image.residual.zip(self.residual.as_ref()).map(|(start, tensor)| {
             let (offset, row_stride, col_stride) = output_place(tensor, geometry, piece, channel);
             Pixels { start: start.wrapping_add(offset), row_stride, col_stride }
         })
     }
 
     /// The epilogue of a piece from `channel` on.
-    pub fn int8_output(&self, result: &Int8Result, sample: &SampleAddresses, geometry: &ConvGeometry, piece: &Region, channel: usize) -> Int8Output {
+    pub fn int8_output(
+        &self,
+        result: &Int8Result,
+        sample: &SampleAddresses,
+        geometry: &ConvGeometry,
+        piece: &Region,
+        channel: usize,
+    ) -> Int8Output {
         let dst = self.dst_pixels(sample, geometry, piece, channel);
         let residual = self.residual_pixels(sample, geometry, piece, channel);
         match result {

@@ -134,3 +134,39 @@ mod tests {
         }
     }
 }
+#[cfg(test)]
+mod parts {
+    use super::*;
+    #[test]
+    #[ignore]
+    fn parts_speed() {
+        let v: Vec<f32> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.02).collect();
+        let mut places = [0u32; 512];
+        let time = |name: &str, f: &mut dyn FnMut()| {
+            let best = (0..2000)
+                .map(|_| {
+                    let s = std::time::Instant::now();
+                    f();
+                    s.elapsed().as_nanos()
+                })
+                .min()
+                .unwrap();
+            println!("{name} {:.3}", best as f64 / 4096.0);
+        };
+        time("fill", &mut || {
+            for b in v.chunks(512) {
+                fill_places(b, -10, std::hint::black_box(&mut places));
+            }
+        });
+        time("summarize", &mut || {
+            std::hint::black_box(super::super::scan::summarize(std::hint::black_box(&v)));
+        });
+        time("non_finite", &mut || {
+            std::hint::black_box(super::super::scan::first_non_finite(std::hint::black_box(&v)));
+        });
+        let mut t = Tally::new();
+        time("add", &mut || t.add(std::hint::black_box(&v), -10));
+        let z = vec![0f32; 4096];
+        time("add zeros", &mut || t.add(std::hint::black_box(&z), -10));
+    }
+}

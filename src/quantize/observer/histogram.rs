@@ -202,7 +202,10 @@ mod tests {
         let state = of(&[-1.0, -0.5, 0.0, -0.0, 0.25, 2.0]);
         assert_eq!((state.exponent(), state.first_bin(), state.counts().len()), (-10, -1024, 3073));
         assert_eq!((state.zeros(), state.count(), state.range()), (2, 6, Some((-1.0, 2.0))));
-        assert_eq!((state.counts()[0], state.counts()[512], state.counts()[1024], state.counts()[1280], state.counts()[3072]), (1, 1, 2, 1, 1));
+        assert_eq!(
+            (state.counts()[0], state.counts()[512], state.counts()[1024], state.counts()[1280], state.counts()[3072]),
+            (1, 1, 2, 1, 1)
+        );
     }
 
     #[test]
@@ -274,14 +277,23 @@ mod tests {
     #[ignore = "a measurement: cargo test --release -- --ignored observe_speed --nocapture"]
     fn observe_speed() {
         let normal: Vec<f32> = (0..800_000u32)
-            .map(|i| (0..4).map(|j| (i.wrapping_mul(2_654_435_761).wrapping_add(j * 40_503).wrapping_mul(2_246_822_519) >> 8) as f32 / 8e6 - 1.0).sum())
+            .map(|i| {
+                (0..4)
+                    .map(|j| (i.wrapping_mul(2_654_435_761).wrapping_add(j * 40_503).wrapping_mul(2_246_822_519) >> 8) as f32 / 8e6 - 1.0)
+                    .sum()
+            })
             .collect();
         let relu: Vec<f32> = normal.iter().map(|x| x.max(0.0)).collect();
         for (name, values) in [("normal", &normal), ("relu", &relu), ("zeros", &vec![0.0; 800_000])] {
             let mut state = Histogram::default();
-            let start = std::time::Instant::now();
-            (0..20).for_each(|_| state.observe(values));
-            println!("{name}: {:.3} ns a value", start.elapsed().as_nanos() as f64 / (20.0 * values.len() as f64));
+            // The best of many rounds: other processes share the machine.
+            let round = |state: &mut Histogram| {
+                let start = std::time::Instant::now();
+                state.observe(values);
+                start.elapsed().as_nanos() as f64 / values.len() as f64
+            };
+            let best = (0..100).map(|_| round(&mut state)).fold(f64::INFINITY, f64::min);
+            println!("{name}: {best:.3} ns a value");
         }
     }
 }

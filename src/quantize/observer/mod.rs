@@ -122,10 +122,13 @@ impl ObserverState {
         match (self, other) {
             (ObserverState::MinMax(mine), ObserverState::MinMax(theirs)) => mine.merge(theirs),
             (ObserverState::Histogram(mine), ObserverState::Histogram(theirs)) => mine.merge(theirs),
-            (mine, theirs) if mine.kind() == theirs.kind() => {
-                Err(Error::Unsupported(format!("states of the observer {} cannot merge: they depend on the order of batches", mine.kind().name())))
+            (mine, theirs) if mine.kind() == theirs.kind() => Err(Error::Unsupported(format!(
+                "states of the observer {} cannot merge: they depend on the order of batches",
+                mine.kind().name()
+            ))),
+            (mine, theirs) => {
+                Err(Error::Mismatch(format!("a {} state cannot take in a {} state", mine.kind().name(), theirs.kind().name())))
             }
-            (mine, theirs) => Err(Error::Mismatch(format!("a {} state cannot take in a {} state", mine.kind().name(), theirs.kind().name()))),
         }
     }
 

@@ -54,11 +54,8 @@ impl MovingAverage {
 /// f32::MAX only; then the step is taken in f64.
 fn approach(from: f32, to: f32) -> f32 {
     let next = from + AVERAGING_CONSTANT * (to - from);
-    let next = if next.is_finite() {
-        next
-    } else {
-        (f64::from(from) + f64::from(AVERAGING_CONSTANT) * (f64::from(to) - f64::from(from))) as f32
-    };
+    let next =
+        if next.is_finite() { next } else { (f64::from(from) + f64::from(AVERAGING_CONSTANT) * (f64::from(to) - f64::from(from))) as f32 };
     unsigned_zero(next)
 }
 

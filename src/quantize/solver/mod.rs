@@ -128,7 +128,32 @@ pub fn solve(state: &ObserverState, solver: SolverKind, target: Target) -> Resul
     }
 }
 
-/// The qparams of a range that is known already (also the union of ranges, where tied tensors' states cannot merge).
+/// Solves tensors that share their qparams: on the merged state, or on the union of the ranges of observers that cannot
+/// merge (for `torch_histogram` with `l2` those that its searches find).
+///
+/// # Errors
+/// As [`solve`]; [`Error::Mismatch`] for states of different observers, [`Error::NotCalibrated`] also for no states.
+pub fn solve_tied(states: &[&ObserverState], solver: SolverKind, target: Target) -> Result<Solved> {
+    let Some((first, rest)) = states.split_first() else {
+        return Err(Error::NotCalibrated("no observer".into()));
+    };
+    if first.is_mergeable() {
+        let mut merged = (*first).clone();
+        rest.iter().try_for_each(|state| merged.merge(state))?;
+        return solve(&merged, solver, target);
+    }
+    let mut union = solve(first, solver, target)?;
+    for state in rest {
+        if state.kind() != first.kind() {
+            return Err(Error::Mismatch(format!("tied tensors with the observers {} and {}", first.kind().name(), state.kind().name())));
+        }
+        let solved = solve(state, solver, target)?;
+        union = solve_range(union.low.min(solved.low), union.high.max(solved.high), solver, target)?;
+    }
+    Ok(union)
+}
+
+/// The qparams of a range that is known already.
 ///
 /// # Errors
 /// As [`choose_qparams`].
@@ -175,8 +200,13 @@ fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target
         }
         SolverKind::Auto => {
             // In the order in which ties are decided.
-            let order =
-                [SolverKind::L2, SolverKind::Mse, SolverKind::MinMax, SolverKind::Percentile { p: DEFAULT_PERCENTILE }, SolverKind::Entropy];
+            let order = [
+                SolverKind::L2,
+                SolverKind::Mse,
+                SolverKind::MinMax,
+                SolverKind::Percentile { p: DEFAULT_PERCENTILE },
+                SolverKind::Entropy,
+            ];
             let mut best = (bins.range, f64::INFINITY, SolverKind::MinMax);
             for candidate in order {
                 let (range, _, _) = best_range(bins, centres, candidate, target);
@@ -203,14 +233,8 @@ mod tests {
 
     const KINDS: [ObserverKind; 4] =
         [ObserverKind::MinMax, ObserverKind::MovingAverage, ObserverKind::Histogram, ObserverKind::TorchHistogram];
-    const SOLVERS: [SolverKind; 6] = [
-        SolverKind::MinMax,
-        SolverKind::L2,
-        SolverKind::Percentile { p: 99.0 },
-        SolverKind::Entropy,
-        SolverKind::Mse,
-        SolverKind::Auto,
-    ];
+    const SOLVERS: [SolverKind; 6] =
+        [SolverKind::MinMax, SolverKind::L2, SolverKind::Percentile { p: 99.0 }, SolverKind::Entropy, SolverKind::Mse, SolverKind::Auto];
 
     #[test]
     fn range_only_states_are_solved_by_min_max_and_name_any_other_solver() {
@@ -258,6 +282,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn tied_states_are_solved_on_what_all_have_seen() {
+        for kind in KINDS {
+            let (a, b) = (observed(kind, &[-1.0, 0.5]), observed(kind, &[0.25, 3.0]));
+            let tied = solve_tied(&[&a, &b], SolverKind::MinMax, Target::U8_AFFINE).unwrap();
+            assert_eq!((tied.low, tied.high), (-1.0, 3.0));
+            assert_eq!(tied.qparams, choose_qparams(-1.0, 3.0, Target::U8_AFFINE).unwrap());
+            let alone = solve_tied(&[&b], SolverKind::default_for(kind), Target::U8_AFFINE).unwrap();
+            assert_eq!(alone, solve(&b, SolverKind::default_for(kind), Target::U8_AFFINE).unwrap());
+            let other = observed(if kind == ObserverKind::MinMax { ObserverKind::Histogram } else { ObserverKind::MinMax }, &[1.0]);
+            assert!(matches!(solve_tied(&[&a, &other], SolverKind::MinMax, Target::U8_AFFINE), Err(Error::Mismatch(_))));
+        }
+        let (a, b) = (observed(ObserverKind::Histogram, &[-1.0, 0.5]), observed(ObserverKind::Histogram, &[0.25, 3.0]));
+        let both = observed(ObserverKind::Histogram, &[-1.0, 0.5, 0.25, 3.0]);
+        let tied = solve_tied(&[&a, &b], SolverKind::L2, Target::U8_AFFINE).unwrap();
+        assert_eq!(tied, solve(&both, SolverKind::L2, Target::U8_AFFINE).unwrap());
+        assert!(matches!(solve_tied(&[], SolverKind::MinMax, Target::U8_AFFINE), Err(Error::NotCalibrated(_))));
     }
 
     #[test]

@@ -1,0 +1,786 @@
+/* rsquant: quantizes float neural networks to int8 after training and runs them.
+ *
+ * Written by cbindgen from src/ffi: do not edit.
+ *
+ * The way of a model:
+ *
+ *     rsq_graph_from_onnx_file -> rsq_prepare (with an rsq_qconfig) -> rsq_calibrate ... -> rsq_convert
+ *         -> rsq_model_save / rsq_model_load -> rsq_session_new -> rsq_run
+ *
+ * Errors. A function that can fail returns an rsq_status; rsq_last_error has this thread's message. Outputs are written
+ * only on success, and handles stay usable after a failure. The functions never print, abort or throw. Besides the
+ * statuses listed with each function, any may return RSQ_PANIC, which is a defect of the library.
+ *
+ * Handles. The opaque types are handles: values that are never followed as addresses. NULL, freed and mistaken ones are
+ * a status. The caller frees each object once, in any order: objects keep what they need. A free while another thread's call
+ * uses the object lets that call finish.
+ *
+ * Threads. A const T * may be used by any number of threads at once. A T * is for one call at a time: a second one, or
+ * a const one meanwhile, is RSQ_BUSY. Any function may be called on any thread.
+ *
+ * Structs. Those that begin with struct_size have it set by the caller to their sizeof. Option structs: fill the rest with
+ * zeros, which are the defaults, then set what should differ. Pointers in structs and arguments are borrowed for the call
+ * unless it says otherwise.
+ *
+ * Text is UTF-8. Activations held as bytes are u8: real = (byte - zero_point) * scale.
+ */
+
+#ifndef RSQUANT_H
+#define RSQUANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of this header; rsq_version_number has the library's. */
+#define RSQ_VERSION_MAJOR 0
+#define RSQ_VERSION_MINOR 1
+#define RSQ_VERSION_PATCH 0
+#define RSQ_VERSION_NUMBER (RSQ_VERSION_MAJOR * 10000 + RSQ_VERSION_MINOR * 100 + RSQ_VERSION_PATCH)
+#define RSQ_VERSION_STRING "0.1.0"
+/* The version of the binary interface: part of the shared library's name. */
+#define RSQ_ABI_VERSION 1
+
+/// No instruction set: no cap in options.
+#define RSQ_ISA_NONE 0
+
+/// Plain code.
+#define RSQ_ISA_PORTABLE 1
+
+/// AVX2 and FMA.
+#define RSQ_ISA_AVX2 2
+
+/// 256-bit int8 dot products.
+#define RSQ_ISA_AVX_VNNI 3
+
+/// 512-bit int8 dot products.
+#define RSQ_ISA_AVX512_VNNI 4
+
+/// AMX int8 tiles.
+#define RSQ_ISA_AMX_INT8 5
+
+/// Axes of a tensor at most.
+#define RSQ_MAX_RANK 8
+
+/// Bytes of a name or a reason in an info struct, its NUL included.
+#define RSQ_NAME_BYTES 256
+
+/// Bytes of an operator's or a kernel's name in an info struct, its NUL included.
+#define RSQ_SHORT_NAME_BYTES 64
+
+/// IEEE binary32.
+#define RSQ_DTYPE_F32 1
+
+/// Unsigned byte.
+#define RSQ_DTYPE_U8 2
+
+/// Signed byte.
+#define RSQ_DTYPE_S8 3
+
+/// 32-bit signed integer.
+#define RSQ_DTYPE_I32 4
+
+/// 64-bit signed integer.
+#define RSQ_DTYPE_I64 5
+
+/// int8 with activation qparams from calibration.
+#define RSQ_PRECISION_INT8_STATIC 1
+
+/// int8 with activation qparams from each sample at run time: needs no calibration.
+#define RSQ_PRECISION_INT8_DYNAMIC 2
+
+/// f32.
+#define RSQ_PRECISION_FLOAT 3
+
+/// The whole range, any zero point.
+#define RSQ_SCHEME_AFFINE 1
+
+/// A range symmetric about zero; `a / 127.5` for s8.
+#define RSQ_SCHEME_SYMMETRIC 2
+
+/// Symmetric with `a / 127` and the smallest integer -127, as TensorRT and ncnn have it; s8 only.
+#define RSQ_SCHEME_RESTRICTED_SYMMETRIC 3
+
+/// The range.
+#define RSQ_OBSERVER_MIN_MAX 1
+
+/// A moving average of batch ranges; depends on the order of batches, does not merge.
+#define RSQ_OBSERVER_MOVING_AVERAGE 2
+
+/// Counts on a dyadic grid; merges to the bits of one pass. The default.
+#define RSQ_OBSERVER_HISTOGRAM 3
+
+/// Torch's HistogramObserver; depends on the order of batches, does not merge.
+#define RSQ_OBSERVER_TORCH_HISTOGRAM 4
+
+/// The observed range.
+#define RSQ_SOLVER_MIN_MAX 1
+
+/// The range with the least expected squared error. The default.
+#define RSQ_SOLVER_L2 2
+
+/// Cuts off the outermost values: see `percentile`.
+#define RSQ_SOLVER_PERCENTILE 3
+
+/// The range with the least Kullback-Leibler divergence.
+#define RSQ_SOLVER_ENTROPY 4
+
+/// The range with the least squared error of the histogram's bin centres, quantized and back.
+#define RSQ_SOLVER_MSE 5
+
+/// Of all, the one with the least squared error.
+#define RSQ_SOLVER_AUTO 6
+
+/// One set of weight qparams a tensor.
+#define RSQ_GRANULARITY_PER_TENSOR 1
+
+/// One set of weight qparams an output channel. The default.
+#define RSQ_GRANULARITY_PER_CHANNEL 2
+
+/// Dynamic activations: one set of qparams a sample. The default.
+#define RSQ_GRAIN_PER_SAMPLE 1
+
+/// Dynamic activations: one set of qparams a row (token) of a linear layer.
+#define RSQ_GRAIN_PER_ROW 2
+
+/// Dynamic activations: one set of qparams a tensor, so that results depend on batch mates, as torch's do.
+#define RSQ_GRAIN_PER_TENSOR 3
+
+/// No.
+#define RSQ_OFF 1
+
+/// Yes.
+#define RSQ_ON 2
+
+/// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
+#define RSQ_SESSION_FIXED_SIZES 1
+
+/// Shared. Who computes, and on which instruction set. NULL stands for the default one: as many threads as the process
+/// may use, the best instruction set. Objects keep the context they were made with.
+typedef struct rsq_context rsq_context;
+
+/// Shared. An immutable float graph: batch normalization is folded, activations and additions are fused into the
+/// convolutions before them.
+typedef struct rsq_graph rsq_graph;
+
+/// Shared. An immutable int8 model: one for any number of sessions on any threads.
+typedef struct rsq_model rsq_model;
+
+/// Exclusive. A graph with observers in place: collects statistics of activations, and converts to int8.
+typedef struct rsq_prepared rsq_prepared;
+
+/// Exclusive. What is to be quantized, and how: defaults, then settings by scope.
+typedef struct rsq_qconfig rsq_qconfig;
+
+/// Exclusive. The memory of one run at a time. For N threads make N sessions of one model.
+typedef struct rsq_session rsq_session;
+
+/// What became of a call: `RSQ_OK` (0) or why it failed. An integer, so that a later version's statuses stay legal;
+/// numbers are never reused. `rsq_status_name` has the names, `rsq_last_error` the message.
+typedef int32_t rsq_status;
+
+/// One task of a parallel loop: does task `index`. It does not throw.
+typedef void (*rsq_task_fn)(void *task_data, size_t index);
+
+/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and
+/// returns when all calls have returned. It is called from any thread that runs a session, from several at once, and must
+/// not throw.
+typedef void (*rsq_parallel_for_fn)(void *pool, size_t count, rsq_task_fn task, void *task_data);
+
+/// What a context is made with. All zero but `struct_size`: the default.
+typedef struct rsq_context_options {
+    /// `sizeof(rsq_context_options)`.
+    uint32_t struct_size;
+    /// The best instruction set to use, one of `RSQ_ISA_`; 0: the best there is. A cap above the CPU's best is no error.
+    uint32_t max_isa;
+    /// Threads of the context's own team, 1: the calling thread alone; 0: as many as the process may use. Not used
+    /// with `parallel_for`.
+    uint32_t threads;
+    /// With `parallel_for`: how many threads the pool has; a step is cut into as many parts. At least 1.
+    uint32_t pool_threads;
+    /// The caller's thread pool instead of a team of our own; NULL: none.
+    rsq_parallel_for_fn parallel_for;
+    /// Handed to `parallel_for`. Must live as long as the context and whatever was made with it.
+    void *pool;
+} rsq_context_options;
+
+/// Name, element type and shape of an input or output. Set `struct_size` before the call.
+typedef struct rsq_tensor_info {
+    /// `sizeof(rsq_tensor_info)`, set by the caller.
+    uint32_t struct_size;
+    /// One of `RSQ_DTYPE_`.
+    int32_t dtype;
+    /// Number of axes; 0 where the shape depends on that of the inputs: `rsq_session_output_shape` tells it.
+    uint32_t rank;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// The shape; -1 for a dimension that the caller chooses. Entries from `rank` on are 0.
+    int64_t dims[RSQ_MAX_RANK];
+    /// Its name in the ONNX file, UTF-8.
+    char name[RSQ_NAME_BYTES];
+} rsq_tensor_info;
+
+/// One operator of a graph. Set `struct_size` before the call.
+typedef struct rsq_node_info {
+    /// `sizeof(rsq_node_info)`, set by the caller.
+    uint32_t struct_size;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// Tensors that it reads, constants counted, weights and bias of a layer not.
+    uint32_t input_count;
+    /// 0.
+    uint32_t reserved;
+    /// Its name in the ONNX file, UTF-8; scopes of a qconfig match it.
+    char name[RSQ_NAME_BYTES];
+    /// The operator as ONNX calls it, such as "Conv"; scopes of a qconfig match it.
+    char op_type[RSQ_SHORT_NAME_BYTES];
+} rsq_node_info;
+
+/// Settings of the layers in a scope. A field that is 0 leaves what less specific scopes and the defaults say.
+typedef struct rsq_layer_qconfig {
+    /// `sizeof(rsq_layer_qconfig)`.
+    uint32_t struct_size;
+    /// One of `RSQ_PRECISION_`; `RSQ_PRECISION_FLOAT` skips the layers.
+    int32_t precision;
+    /// `RSQ_DTYPE_U8` or `RSQ_DTYPE_S8`.
+    int32_t activation_dtype;
+    /// One of `RSQ_SCHEME_`.
+    int32_t activation_scheme;
+    /// `RSQ_ON` leaves one bit of activations unused: 0..127 or -64..63; `RSQ_OFF`.
+    int32_t activation_reduce_range;
+    /// One of `RSQ_OBSERVER_`.
+    int32_t activation_observer;
+    /// One of `RSQ_SOLVER_`. An observer that is set without a solver brings its own default.
+    int32_t activation_solver;
+    /// One of `RSQ_GRAIN_`.
+    int32_t activation_grain;
+    /// One of `RSQ_GRANULARITY_`.
+    int32_t weight_granularity;
+    /// `RSQ_SCHEME_SYMMETRIC` or `RSQ_SCHEME_RESTRICTED_SYMMETRIC`; weights are s8.
+    int32_t weight_scheme;
+    /// `RSQ_ON` keeps weights in -64..63; `RSQ_OFF`.
+    int32_t weight_reduce_range;
+    /// 0.
+    int32_t reserved;
+    /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
+    double percentile;
+} rsq_layer_qconfig;
+
+/// The shape of a tensor.
+typedef struct rsq_shape {
+    /// `rank` dimensions; may be NULL if `rank` is 0.
+    const int64_t *dims;
+    /// Number of axes, at most `RSQ_MAX_RANK`.
+    size_t rank;
+} rsq_shape;
+
+/// How to prepare. All zero but `struct_size`: the default.
+typedef struct rsq_prepare_options {
+    /// `sizeof(rsq_prepare_options)`.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t flags;
+    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first batch.
+    const struct rsq_shape *input_shapes;
+    /// Number of `input_shapes`: the graph's number of inputs, or 0.
+    size_t input_shape_count;
+} rsq_prepare_options;
+
+/// A tensor that a call reads. Borrowed for the call: the library keeps no pointer.
+typedef struct rsq_tensor_view {
+    /// The elements, row-major and dense, aligned to 4 bytes (bytes: any address). May be NULL if there are none.
+    const void *data;
+    /// Bytes readable at `data`: at least what shape and `dtype` need. No byte past those is read.
+    size_t size_bytes;
+    /// One of `RSQ_DTYPE_`.
+    int32_t dtype;
+    /// Number of axes, at most `RSQ_MAX_RANK`.
+    uint32_t rank;
+    /// `rank` dimensions, such as n, c, h, w.
+    const int64_t *dims;
+    /// NULL, or `rank` strides in elements; other than dense ones are `RSQ_UNSUPPORTED`.
+    const int64_t *strides;
+} rsq_tensor_view;
+
+/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
+typedef struct rsq_layer_info {
+    /// `sizeof(rsq_layer_info)`, set by the caller.
+    uint32_t struct_size;
+    /// One of `RSQ_PRECISION_`.
+    int32_t precision;
+    /// 1 if the input is held as u8 with fixed qparams: `real = (byte - zero_point) * scale`.
+    int32_t has_input_qparams;
+    /// The input's zero point; s8 activations are held, and told here, as u8: plus 128.
+    int32_t input_zero_point;
+    /// The input's scale, above zero; 0 without qparams.
+    float input_scale;
+    /// 1 if the output is held as u8 with fixed qparams.
+    int32_t has_output_qparams;
+    /// As `input_zero_point`, of the output.
+    int32_t output_zero_point;
+    /// As `input_scale`, of the output.
+    float output_scale;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// Bytes of the full reason, likewise.
+    uint32_t reason_length;
+    /// The node's name, UTF-8.
+    char name[RSQ_NAME_BYTES];
+    /// The operator as ONNX calls it, such as "Conv".
+    char op_type[RSQ_SHORT_NAME_BYTES];
+    /// Why the layer stays float; empty for an int8 layer.
+    char reason[RSQ_NAME_BYTES];
+} rsq_layer_info;
+
+/// What a session is made with. All zero but `struct_size`: the default.
+typedef struct rsq_session_options {
+    /// `sizeof(rsq_session_options)`.
+    uint32_t struct_size;
+    /// 0, or `RSQ_SESSION_FIXED_SIZES`.
+    uint32_t flags;
+    /// The largest batch that memory is held for; 0: 1.
+    size_t max_batch;
+    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first run.
+    const struct rsq_shape *input_shapes;
+    /// Number of `input_shapes`: the graph's number of inputs, or 0.
+    size_t input_shape_count;
+} rsq_session_options;
+
+/// One operation of a session's plan. Set `struct_size` before the call.
+typedef struct rsq_step_info {
+    /// `sizeof(rsq_step_info)`, set by the caller.
+    uint32_t struct_size;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// Multiply-accumulates of one sample.
+    uint64_t macs;
+    /// The node's name, UTF-8.
+    char name[RSQ_NAME_BYTES];
+    /// The operator as ONNX calls it, such as "Conv".
+    char op_type[RSQ_SHORT_NAME_BYTES];
+    /// The kernel that runs it, such as "u8s8s32-6x16-avx2".
+    char kernel[RSQ_SHORT_NAME_BYTES];
+} rsq_step_info;
+
+/// A tensor that a call writes. Borrowed for the call; written only if it succeeds.
+typedef struct rsq_tensor_mut {
+    /// As in `rsq_tensor_view`, for writing. Must not overlap another tensor of the call.
+    void *data;
+    /// Bytes writable at `data`: at least what shape and `dtype` need. No byte past those is written.
+    size_t size_bytes;
+    /// One of `RSQ_DTYPE_`.
+    int32_t dtype;
+    /// Number of axes, at most `RSQ_MAX_RANK`.
+    uint32_t rank;
+    /// `rank` dimensions.
+    const int64_t *dims;
+    /// As in `rsq_tensor_view`.
+    const int64_t *strides;
+} rsq_tensor_mut;
+
+/// The call did what it says. Every other status: no output was written, and handles stay usable.
+#define RSQ_OK 0
+
+/// A pointer is NULL that must not be.
+#define RSQ_NULL_ARGUMENT 1
+
+/// An argument has a value that is never legal.
+#define RSQ_INVALID_ARGUMENT 2
+
+/// A handle was freed, is of another type, or never was one.
+#define RSQ_INVALID_HANDLE 3
+
+/// A struct's `struct_size` is not that of any version, or a larger option struct's unknown tail is not zero.
+#define RSQ_BAD_STRUCT_SIZE 4
+
+/// An allocation was refused.
+#define RSQ_OUT_OF_MEMORY 5
+
+/// Reading or writing a file failed.
+#define RSQ_IO 6
+
+/// Bytes are not what their format says.
+#define RSQ_PARSE 7
+
+/// A graph is not well formed.
+#define RSQ_GRAPH 8
+
+/// An operator, attribute or setting that is not supported.
+#define RSQ_UNSUPPORTED 9
+
+/// A tensor's shape is not the one expected.
+#define RSQ_SHAPE_MISMATCH 10
+
+/// A tensor's element type is not the one expected.
+#define RSQ_DTYPE_MISMATCH 11
+
+/// A NaN or an infinity where numbers are needed.
+#define RSQ_NOT_FINITE 12
+
+/// Convert before calibrate, or a tensor that no batch has reached.
+#define RSQ_NOT_CALIBRATED 13
+
+/// A recipe or a calibration state that belongs to another model or another qconfig.
+#define RSQ_MISMATCH 14
+
+/// Truncated or damaged bytes.
+#define RSQ_CORRUPT 15
+
+/// A file written by an incompatible version.
+#define RSQ_VERSION 16
+
+/// The instruction set asked for is not there.
+#define RSQ_UNSUPPORTED_ISA 17
+
+/// An exclusive handle is in use by another call.
+#define RSQ_BUSY 18
+
+/// A callback asked to stop.
+#define RSQ_CANCELLED 19
+
+/// A callback failed.
+#define RSQ_CALLBACK 20
+
+/// A defect of this library, caught at its boundary. The process is sound; please report the message.
+#define RSQ_PANIC 21
+
+/// The call does not fit the object's state.
+#define RSQ_WRONG_STATE 22
+
+/// Nothing has that name or index.
+#define RSQ_NOT_FOUND 23
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/// The library's version: `major * 10000 + minor * 100 + patch`, as `RSQ_VERSION_NUMBER` was when the caller was compiled.
+uint32_t rsq_version_number(void);
+
+/// The library's version as text, such as "0.1.0". Never freed.
+const char *rsq_version_string(void);
+
+/// The version of the binary interface. The library serves callers that were compiled with the same `RSQ_ABI_VERSION`.
+uint32_t rsq_abi_version(void);
+
+/// A status' name, such as "SHAPE_MISMATCH"; "UNKNOWN" for a number that this version does not have. Never freed.
+const char *rsq_status_name(rsq_status status);
+
+/// The message of this thread's last failed call: which file, node, tensor or index was refused, and why. UTF-8, empty
+/// before the first failure, replaced by the next; calls that succeed keep it.
+///
+/// Copies what fits of it, and a NUL, to `buffer` of `capacity` bytes (NULL or 0: nothing). Returns its full length
+/// without the NUL.
+size_t rsq_last_error(char *buffer, size_t capacity);
+
+/// The best instruction set of this CPU, one of `RSQ_ISA_`. Contexts may be capped lower: by their options and by the
+/// environment variable `RSQ_MAX_ISA`, which holds a name as `rsq_isa_name` gives it.
+uint32_t rsq_isa_detected(void);
+
+/// An instruction set's name: "portable", "avx2", "avx_vnni", "avx512_vnni", "amx_int8"; "unknown" for other numbers.
+/// Never freed.
+const char *rsq_isa_name(uint32_t isa);
+
+/// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// an unknown name), `OUT_OF_MEMORY`.
+rsq_status rsq_context_new(const struct rsq_context_options *options,
+                           struct rsq_context **out);
+
+/// Frees a context. NULL and stale handles are ignored; what was made with it stays usable.
+void rsq_context_free(struct rsq_context *context);
+
+/// Reads an ONNX file; tensors in files beside it are found, inside its folder only. `context` may be NULL. The caller
+/// frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `PARSE`, `GRAPH`, `UNSUPPORTED` (the message lists every node that is
+/// not supported), `NOT_FINITE` (a weight), `OUT_OF_MEMORY`.
+rsq_status rsq_graph_from_onnx_file(const struct rsq_context *context,
+                                    const char *utf8_path,
+                                    struct rsq_graph **out);
+
+/// Reads an ONNX model of `size` bytes from memory, which is not needed afterwards. Tensors in other files are refused.
+/// `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: as `rsq_graph_from_onnx_file`.
+rsq_status rsq_graph_from_onnx_bytes(const struct rsq_context *context,
+                                     const void *bytes,
+                                     size_t size,
+                                     struct rsq_graph **out);
+
+/// Number of inputs, in the order of the ONNX file. 0 for a bad handle.
+size_t rsq_graph_input_count(const struct rsq_graph *graph);
+
+/// Number of outputs, in the order of the ONNX file. 0 for a bad handle.
+size_t rsq_graph_output_count(const struct rsq_graph *graph);
+
+/// Name, element type and shape of an input. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `NOT_FOUND` (no such index).
+rsq_status rsq_graph_input_info(const struct rsq_graph *graph, size_t index, struct rsq_tensor_info *out);
+
+/// Name, element type and shape of an output. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_graph_input_info`.
+rsq_status rsq_graph_output_info(const struct rsq_graph *graph, size_t index, struct rsq_tensor_info *out);
+
+/// Number of nodes after folding and fusing, in execution order. 0 for a bad handle.
+size_t rsq_graph_node_count(const struct rsq_graph *graph);
+
+/// Name and operator of a node. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_graph_input_info`.
+rsq_status rsq_graph_node_info(const struct rsq_graph *graph, size_t index, struct rsq_node_info *out);
+
+/// Frees a graph. NULL and stale handles are ignored; what was made from it stays usable.
+void rsq_graph_free(struct rsq_graph *graph);
+
+/// Makes a qconfig for static quantization: activations u8, per tensor, affine, histogram and l2; weights s8, per output
+/// channel, symmetric. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `OUT_OF_MEMORY`.
+rsq_status rsq_qconfig_default_static(struct rsq_qconfig **out);
+
+/// Makes a qconfig for dynamic quantization: weights as above, activations by the range of each sample at run time. The
+/// caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `OUT_OF_MEMORY`.
+rsq_status rsq_qconfig_default_dynamic(struct rsq_qconfig **out);
+
+/// Reads a qconfig from JSON, a C string in UTF-8, as `rsq_qconfig_to_json` writes it. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `PARSE` (also for an unknown field), `INVALID_ARGUMENT`, `OUT_OF_MEMORY`.
+rsq_status rsq_qconfig_from_json(const char *utf8_json, struct rsq_qconfig **out);
+
+/// Sets what the layers in a scope are to be: "*" for all, "op:Conv" for those of an ONNX operator, "name:layer4.*" for
+/// those whose whole name matches ("*" stands for any text, "?" for one character). A name goes before an operator before
+/// "*"; of two that match, the later. Scopes and combinations are checked against the graph by `rsq_prepare`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (no scope, or a field; the
+/// message names it).
+rsq_status rsq_qconfig_set(struct rsq_qconfig *qconfig,
+                           const char *scope,
+                           const struct rsq_layer_qconfig *layer);
+
+/// With `strict` other than 0, a layer that is to be int8 and cannot be, and a scope that no layer is in, are errors of
+/// `rsq_prepare`; otherwise such a layer stays float and `rsq_model_layer_info` tells why.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_qconfig_set_strict(struct rsq_qconfig *qconfig, int32_t strict);
+
+/// With `drop_inf` other than 0, calibration drops infinities and counts them; otherwise it refuses a batch that has one.
+/// NaNs are always refused.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_qconfig_set_drop_inf(struct rsq_qconfig *qconfig,
+                                    int32_t drop_inf);
+
+/// Writes a qconfig as JSON in UTF-8: first call with `buffer` NULL, which tells the length without the NUL, then with a
+/// buffer of `capacity` bytes, at least one more than that.
+///
+/// Statuses: `NULL_ARGUMENT` (`out_length`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small).
+rsq_status rsq_qconfig_to_json(const struct rsq_qconfig *qconfig,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *out_length);
+
+/// Frees a qconfig. NULL and stale handles are ignored; what was prepared with it stays usable.
+void rsq_qconfig_free(struct rsq_qconfig *qconfig);
+
+/// Puts observers into a graph, as `qconfig` says; neither is changed, nor needed afterwards. `context` and `options`
+/// may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `INVALID_ARGUMENT`
+/// (settings that contradict each other; with a strict qconfig a scope that no node is in), `UNSUPPORTED` (a strict qconfig, and
+/// a layer that would stay float), `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+rsq_status rsq_prepare(const struct rsq_context *context,
+                       const struct rsq_graph *graph,
+                       const struct rsq_qconfig *qconfig,
+                       const struct rsq_prepare_options *options,
+                       struct rsq_prepared **out);
+
+/// Observes one batch: one tensor for each input of the graph, in its order, f32. Any batch size.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
+/// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
+/// `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they were.
+rsq_status rsq_calibrate(struct rsq_prepared *prepared,
+                         const struct rsq_tensor_view *inputs,
+                         size_t input_count);
+
+/// How many samples the statistics hold (for a graph without a batch axis: batches).
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_calibration_samples(const struct rsq_prepared *prepared, uint64_t *out);
+
+/// Writes the statistics to a file, which is replaced at once or stays as it was.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `OUT_OF_MEMORY`.
+rsq_status rsq_calibration_save(const struct rsq_prepared *prepared, const char *utf8_path);
+
+/// Takes over the statistics of a file, in a prepared that has seen nothing yet. So calibration goes on where it was saved,
+/// whatever the observers.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (there are statistics already), `IO`, `CORRUPT`,
+/// `VERSION`, `MISMATCH` (of another graph or qconfig), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
+rsq_status rsq_calibration_load(struct rsq_prepared *prepared,
+                                const char *utf8_path);
+
+/// Adds the statistics in a file: the result is, to the bit, that of one prepared that saw both parts, whatever the
+/// order.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `CORRUPT`, `VERSION`, `MISMATCH` (of another graph or qconfig),
+/// `UNSUPPORTED` (observers that depend on the order, if both parts have seen something), `OUT_OF_MEMORY`. Nothing changes
+/// unless `OK`.
+rsq_status rsq_calibration_merge(struct rsq_prepared *prepared,
+                                 const char *utf8_path);
+
+/// Makes an int8 model of the graph and its statistics. The prepared stays usable: calibrate on, and convert again. The
+/// caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
+/// (weights), `OUT_OF_MEMORY`.
+rsq_status rsq_convert(const struct rsq_prepared *prepared, struct rsq_model **out);
+
+/// Frees a prepared. NULL and stale handles are ignored; models made of it stay usable.
+void rsq_prepared_free(struct rsq_prepared *prepared);
+
+/// Writes a model to a file, which is replaced at once or stays as it was.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `OUT_OF_MEMORY`.
+rsq_status rsq_model_save(const struct rsq_model *model, const char *utf8_path);
+
+/// Writes a model to memory: first call with `buffer` NULL, which tells the size, then with a buffer of `capacity` bytes,
+/// at least that many. The same model gives the same bytes.
+///
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small), `OUT_OF_MEMORY`.
+rsq_status rsq_model_to_buffer(const struct rsq_model *model,
+                               void *buffer,
+                               size_t capacity,
+                               size_t *out_size);
+
+/// Maps a model file and verifies it; weights are run where they lie. `context` may be NULL. The caller frees `*out`.
+///
+/// The file must not be changed in place while the model or a session of it lives: a process that truncates it ends
+/// this one with SIGBUS. Replacing or deleting the file does no harm; `rsq_model_load_copied` needs no such care.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
+rsq_status rsq_model_load(const struct rsq_context *context, const char *utf8_path, struct rsq_model **out);
+
+/// Reads a model file into memory and verifies it. `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: as `rsq_model_load`.
+rsq_status rsq_model_load_copied(const struct rsq_context *context, const char *utf8_path, struct rsq_model **out);
+
+/// Copies a model of `size` bytes from memory, at any address, and verifies it. `context` may be NULL. The caller frees
+/// `*out`.
+///
+/// Statuses: as `rsq_model_load`, but for `IO`.
+rsq_status rsq_model_from_bytes(const struct rsq_context *context,
+                                const void *bytes,
+                                size_t size,
+                                struct rsq_model **out);
+
+/// Number of inputs, in the order of the ONNX file. 0 for a bad handle.
+size_t rsq_model_input_count(const struct rsq_model *model);
+
+/// Number of outputs, in the order of the ONNX file. 0 for a bad handle.
+size_t rsq_model_output_count(const struct rsq_model *model);
+
+/// Name, element type and shape of an input. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `NOT_FOUND` (no such index).
+rsq_status rsq_model_input_info(const struct rsq_model *model, size_t index, struct rsq_tensor_info *out);
+
+/// Name, element type and shape of an output. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_model_input_info`.
+rsq_status rsq_model_output_info(const struct rsq_model *model, size_t index, struct rsq_tensor_info *out);
+
+/// Number of layers, in execution order. 0 for a bad handle.
+size_t rsq_model_layer_count(const struct rsq_model *model);
+
+/// How a layer runs: int8 or float and why, and its qparams. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_model_input_info`.
+rsq_status rsq_model_layer_info(const struct rsq_model *model, size_t index, struct rsq_layer_info *out);
+
+/// Frees a model. NULL and stale handles are ignored; sessions made of it stay usable.
+void rsq_model_free(struct rsq_model *model);
+
+/// Makes a session of an int8 model, with the model's context. `options` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+rsq_status rsq_session_new(const struct rsq_model *model,
+                           const struct rsq_session_options *options,
+                           struct rsq_session **out);
+
+/// Makes a session that runs a float graph: the ground truth that int8 is compared with. `context` and `options` may be
+/// NULL. The caller frees `*out`.
+///
+/// Statuses: as `rsq_session_new`.
+rsq_status rsq_float_session_new(const struct rsq_context *context,
+                                 const struct rsq_graph *graph,
+                                 const struct rsq_session_options *options,
+                                 struct rsq_session **out);
+
+/// Number of inputs of a run. 0 for a bad handle.
+size_t rsq_session_input_count(const struct rsq_session *session);
+
+/// Number of outputs of a run. 0 for a bad handle.
+size_t rsq_session_output_count(const struct rsq_session *session);
+
+/// Name, element type and declared shape of an input. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `NOT_FOUND` (no such index).
+rsq_status rsq_session_input_info(const struct rsq_session *session, size_t index, struct rsq_tensor_info *out);
+
+/// Name, element type and declared shape of an output. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_session_input_info`.
+rsq_status rsq_session_output_info(const struct rsq_session *session, size_t index, struct rsq_tensor_info *out);
+
+/// The shape of output `index` for inputs of the given shapes, one for each input, batch included. Writes the number of
+/// axes to `out_rank` and `RSQ_MAX_RANK` dimensions to `out_dims`, 0 from the rank on.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY`, `SHAPE_MISMATCH`, `NOT_FOUND` (no such output).
+rsq_status rsq_session_output_shape(const struct rsq_session *session,
+                                    const struct rsq_shape *input_shapes,
+                                    size_t input_count,
+                                    size_t index,
+                                    int64_t *out_dims,
+                                    uint32_t *out_rank);
+
+/// Number of operations of the plan; 0 before there is one, that is before the first run where the graph leaves more than
+/// the batch open and the options gave no shapes; 0 for a bad handle.
+size_t rsq_session_step_count(const struct rsq_session *session);
+
+/// Name, operator and kernel of an operation of the plan. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_session_input_info`.
+rsq_status rsq_session_step_info(const struct rsq_session *session, size_t index, struct rsq_step_info *out);
+
+/// Bytes of memory that the session holds for runs, weights not counted. 0 before there is a plan and for a bad handle.
+size_t rsq_session_memory_bytes(const struct rsq_session *session);
+
+/// Runs one batch of any size: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless
+/// the input sizes ask for a new plan or the batch is above the largest.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned
+/// or overlaps an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`,
+/// `DTYPE_MISMATCH`, `NOT_FINITE` (a dynamic layer met a NaN or an infinity; the message names tensor and index), `CALLBACK`,
+/// `OUT_OF_MEMORY`.
+rsq_status rsq_run(struct rsq_session *session,
+                   const struct rsq_tensor_view *inputs,
+                   size_t input_count,
+                   const struct rsq_tensor_mut *outputs,
+                   size_t output_count);
+
+/// Frees a session. NULL and stale handles are ignored; a run under way on another thread finishes first.
+void rsq_session_free(struct rsq_session *session);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RSQUANT_H */

@@ -1,0 +1,102 @@
+//! Contexts: threads and the cap on the instruction set.
+use super::options::{OptionStruct, read};
+use super::pointers::Out;
+use super::status::{Failure, Outcome, rsq_status};
+use super::version::isa_from_number;
+use super::{guard, handles};
+use crate::pipeline::{Context, ContextOptions};
+use crate::threads::ParallelFor;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// Shared. Who computes, and on which instruction set. NULL stands for the default one: as many threads as the process
+/// may use, the best instruction set. Objects keep the context they were made with.
+pub struct rsq_context {
+    _private: [u8; 0],
+}
+
+impl handles::Handle for rsq_context {
+    type Object = Context;
+    const TAG: usize = 1;
+    const NAME: &'static str = "context";
+}
+
+/// One task of a parallel loop: does task `index`. It does not throw.
+pub type rsq_task_fn = Option<unsafe extern "C" fn(task_data: *mut c_void, index: usize)>;
+
+/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and
+/// returns when all calls have returned. It is called from any thread that runs a session, from several at once, and must
+/// not throw.
+pub type rsq_parallel_for_fn = Option<unsafe extern "C" fn(pool: *mut c_void, count: usize, task: rsq_task_fn, task_data: *mut c_void)>;
+
+/// What a context is made with. All zero but `struct_size`: the default.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct rsq_context_options {
+    /// `sizeof(rsq_context_options)`.
+    pub struct_size: u32,
+    /// The best instruction set to use, one of `RSQ_ISA_`; 0: the best there is. A cap above the CPU's best is no error.
+    pub max_isa: u32,
+    /// Threads of the context's own team, 1: the calling thread alone; 0: as many as the process may use. Not used
+    /// with `parallel_for`.
+    pub threads: u32,
+    /// With `parallel_for`: how many threads the pool has; a step is cut into as many parts. At least 1.
+    pub pool_threads: u32,
+    /// The caller's thread pool instead of a team of our own; NULL: none.
+    pub parallel_for: rsq_parallel_for_fn,
+    /// Handed to `parallel_for`. Must live as long as the context and whatever was made with it.
+    pub pool: *mut c_void,
+}
+
+// SAFETY: repr(C), size first, integers, a pointer and an optional function pointer, none larger than the alignment.
+unsafe impl OptionStruct for rsq_context_options {}
+const _: () = assert!(size_of::<rsq_context_options>() == 16 + 2 * size_of::<usize>());
+
+/// The context that a handle stands for; the default one for NULL.
+pub(super) fn context_or_default(context: *const rsq_context) -> Outcome<Arc<Context>> {
+    if context.is_null() {
+        return Ok(Arc::new(Context::default_context()?));
+    }
+    handles::get(context)
+}
+
+impl rsq_context_options {
+    fn to_core(self) -> Outcome<ContextOptions> {
+        let max_isa = match self.max_isa {
+            0 => None,
+            number => Some(isa_from_number(number).ok_or_else(|| Failure::invalid(format!("max_isa {number} is no instruction set")))?),
+        };
+        let pool = self.parallel_for.map(|parallel_for| {
+            // SAFETY: the two types differ in the task's `Option` and its `unsafe` alone, which do not change how the
+            // function is called: a function pointer and its Option have the same representation.
+            let function: crate::threads::ParallelForFn = unsafe { std::mem::transmute(parallel_for) };
+            // SAFETY: the header demands of the caller what `ParallelFor` demands.
+            unsafe { ParallelFor::new(function, self.pool, self.pool_threads.max(1) as usize) }
+        });
+        Ok(ContextOptions { threads: self.threads as usize, max_isa, parallel_for: pool })
+    }
+}
+
+/// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// an unknown name), `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_context_new(options: *const rsq_context_options, out: *mut *mut rsq_context) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promises.
+        let (out, options) = unsafe { (Out::new(out, "out")?, read(options, "rsq_context_options")?) };
+        let options = options.map_or_else(|| Ok(ContextOptions::default()), rsq_context_options::to_core)?;
+        out.write(handles::make(Context::new(options)?)?);
+        Ok(())
+    })
+}
+
+/// Frees a context. NULL and stale handles are ignored; what was made with it stays usable.
+#[unsafe(no_mangle)]
+pub extern "C" fn rsq_context_free(context: *mut rsq_context) {
+    guard::value((), || {
+        handles::release(context);
+        Ok(())
+    });
+}

@@ -1,0 +1,210 @@
+//! From floats and image bytes to u8 tensors and back: NUMERICS section 1.
+//!
+//! Layouts: a dense tensor is a slice; NHWC u8 is `[pixels][c_stride]` with `c_stride >= c`, and the bytes behind `c`
+//! hold the zero point; NCHW f32 is one plane a channel, `plane_stride` floats apart.
+use super::simd::{multiversion, round_small};
+use crate::quantize::QParams;
+
+/// Quantization of floats to bytes with the inverse scale at hand: `clamp(z + rne(x * (1 / s)), qmin, qmax)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantizer {
+    inverse_scale: f32,
+    zero_point: i32,
+    low: f32,
+    high: f32,
+}
+
+impl Quantizer {
+    /// For bytes `qmin..=qmax`, within 0..=255 and around the zero point.
+    pub fn new(qparams: QParams, qmin: u8, qmax: u8) -> Self {
+        let offset = |q: u8| (i32::from(q) - qparams.zero_point) as f32;
+        Self { inverse_scale: 1.0 / qparams.scale, zero_point: qparams.zero_point, low: offset(qmin), high: offset(qmax) }
+    }
+
+    /// The byte of `x`; NaN gives the zero point, the infinities the ends.
+    #[inline(always)]
+    pub fn byte(self, x: f32) -> u8 {
+        let scaled = x * self.inverse_scale;
+        let number = if scaled.is_nan() { 0.0 } else { scaled };
+        let above = if number < self.low { self.low } else { number };
+        (round_small(if above > self.high { self.high } else { above }) + self.zero_point) as u8
+    }
+
+    /// The byte that stands for 0.0, and fills the channels that pad a pixel.
+    #[inline(always)]
+    pub fn zero_byte(self) -> u8 {
+        self.zero_point as u8
+    }
+}
+
+/// Pixels of a block whose planes are interleaved together: their bytes stay in L1.
+const INTERLEAVE_PIXELS: usize = 64;
+
+multiversion! {
+    /// Quantizes `src` into `dst` of the same length.
+    pub fn quantize(src: &[f32], quantizer: Quantizer, dst: &mut [u8]) {
+        assert_eq!(src.len(), dst.len());
+        for (q, &x) in dst.iter_mut().zip(src) {
+            *q = quantizer.byte(x);
+        }
+    }
+
+    /// Quantizes dense NHWC floats `[pixels][c]` into `[pixels][c_stride]`.
+    pub fn quantize_nhwc(src: &[f32], c: usize, c_stride: usize, quantizer: Quantizer, dst: &mut [u8]) {
+        assert_eq!(src.len() / c.max(1), dst.len() / c_stride.max(1));
+        if c == c_stride {
+            for (q, &x) in dst.iter_mut().zip(src) {
+                *q = quantizer.byte(x);
+            }
+            return;
+        }
+        for (pixel, src) in dst.chunks_exact_mut(c_stride).zip(src.chunks_exact(c)) {
+            for (q, &x) in pixel.iter_mut().zip(src) {
+                *q = quantizer.byte(x);
+            }
+            pixel[c..].fill(quantizer.zero_byte());
+        }
+    }
+
+    /// Quantizes planes of `pixels` floats, channel `i` at `src[i * plane_stride..]`, into `[pixels][c_stride]` with
+    /// `c_stride` a multiple of 4. A part of an image is the same call with `src` and `dst` cut at its first pixel.
+    pub fn quantize_nchw_to_nhwc(src: &[f32], plane_stride: usize, pixels: usize, c: usize, c_stride: usize,
+                                 quantizer: Quantizer, dst: &mut [u8]) {
+        assert!(c_stride.is_multiple_of(4) && c <= c_stride && dst.len() == pixels * c_stride);
+        let zero = [u32::from(quantizer.zero_byte()); INTERLEAVE_PIXELS];
+        for (block, dst) in dst.chunks_mut(INTERLEAVE_PIXELS * c_stride).enumerate() {
+            let first = block * INTERLEAVE_PIXELS;
+            let count = INTERLEAVE_PIXELS.min(pixels - first);
+            for quad in 0..c_stride / 4 {
+                // Four channels of each pixel as one little-endian word.
+                let mut words = [0u32; INTERLEAVE_PIXELS];
+                for lane in 0..4 {
+                    let channel = quad * 4 + lane;
+                    if channel >= c {
+                        words.iter_mut().zip(zero).for_each(|(word, zero)| *word |= zero << (8 * lane));
+                        continue;
+                    }
+                    let plane = &src[channel * plane_stride + first..][..count];
+                    for (word, &x) in words.iter_mut().zip(plane) {
+                        *word |= u32::from(quantizer.byte(x)) << (8 * lane);
+                    }
+                }
+                if c_stride == 4 {
+                    for (pixel, word) in dst.chunks_exact_mut(4).zip(words) {
+                        pixel.copy_from_slice(&word.to_le_bytes());
+                    }
+                } else {
+                    for (pixel, word) in dst.chunks_exact_mut(c_stride).zip(words) {
+                        pixel[quad * 4..quad * 4 + 4].copy_from_slice(&word.to_le_bytes());
+                    }
+                }
+            }
+        }
+    }
+
+    /// `(q - z) * s` of every byte.
+    pub fn dequantize(src: &[u8], qparams: QParams, dst: &mut [f32]) {
+        assert_eq!(src.len(), dst.len());
+        for (x, &q) in dst.iter_mut().zip(src) {
+            *x = (i32::from(q) - qparams.zero_point) as f32 * qparams.scale;
+        }
+    }
+
+    /// Dequantizes `[pixels][c_stride]` into dense `[pixels][c]`.
+    pub fn dequantize_nhwc(src: &[u8], c: usize, c_stride: usize, qparams: QParams, dst: &mut [f32]) {
+        assert_eq!(src.len() / c_stride.max(1), dst.len() / c.max(1));
+        let pixel_of = |pixel: &mut [f32], src: &[u8]| {
+            for (x, &q) in pixel.iter_mut().zip(src) {
+                *x = (i32::from(q) - qparams.zero_point) as f32 * qparams.scale;
+            }
+        };
+        if c == c_stride {
+            return pixel_of(dst, src);
+        }
+        dst.chunks_exact_mut(c).zip(src.chunks_exact(c_stride)).for_each(|(pixel, src)| pixel_of(pixel, src));
+    }
+
+    /// Dequantizes `[pixels][c_stride]` into dense planes `[c][pixels]`.
+    pub fn dequantize_nhwc_to_nchw(src: &[u8], pixels: usize, c: usize, c_stride: usize, qparams: QParams, dst: &mut [f32]) {
+        assert!(c <= c_stride && src.len() == pixels * c_stride && dst.len() == pixels * c);
+        for first in (0..pixels).step_by(INTERLEAVE_PIXELS) {
+            let count = INTERLEAVE_PIXELS.min(pixels - first);
+            let block = &src[first * c_stride..(first + count) * c_stride];
+            for channel in 0..c {
+                let plane = &mut dst[channel * pixels + first..][..count];
+                for (x, pixel) in plane.iter_mut().zip(block.chunks_exact(c_stride)) {
+                    *x = (i32::from(pixel[channel]) - qparams.zero_point) as f32 * qparams.scale;
+                }
+            }
+        }
+    }
+}
+
+/// For each channel the byte of every image byte: `x = (f32(byte) - mean[c]) * scale[c]`, then section 1. `mean` is in
+/// image bytes; `scale` is `1 / std` in them (`1 / (255 std)` for a std of images in 0..1).
+pub fn image_tables(mean: &[f32], scale: &[f32], quantizer: Quantizer) -> Vec<[u8; 256]> {
+    let table = |(&mean, &scale): (&f32, &f32)| std::array::from_fn(|byte| quantizer.byte((byte as f32 - mean) * scale));
+    mean.iter().zip(scale).map(table).collect()
+}
+
+/// Image bytes `[pixels][c]`, normalized and quantized by one table a channel, into `[pixels][c_stride]`.
+pub fn quantize_image(src: &[u8], tables: &[[u8; 256]], c_stride: usize, zero_byte: u8, dst: &mut [u8]) {
+    let c = tables.len();
+    assert_eq!(src.len() / c.max(1), dst.len() / c_stride.max(1));
+    if let ([red, green, blue], 4) = (tables, c_stride) {
+        let (pixels, _) = dst.as_chunks_mut::<4>();
+        let (bytes, _) = src.as_chunks::<3>();
+        for (pixel, &[r, g, b]) in pixels.iter_mut().zip(bytes) {
+            *pixel = [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)], zero_byte];
+        }
+        return;
+    }
+    for (pixel, src) in dst.chunks_exact_mut(c_stride).zip(src.chunks_exact(c)) {
+        for ((q, &byte), table) in pixel.iter_mut().zip(src).zip(tables) {
+            *q = table[usize::from(byte)];
+        }
+        pixel[c..].fill(zero_byte);
+    }
+}
+
+/// What one pass over a tensor finds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MinMax {
+    /// The smallest value, inf of an empty slice; meaningless if not `finite`. Never -0.0.
+    pub min: f32,
+    /// The largest value, -inf of an empty slice; meaningless if not `finite`. Never -0.0.
+    pub max: f32,
+    /// Whether no value is NaN or infinite.
+    pub finite: bool,
+}
+
+multiversion! {
+    /// The exact minimum and maximum of a slice, and whether all of it is finite.
+    pub fn min_max(src: &[f32]) -> MinMax {
+        const LANES: usize = 32;
+        let (mut min, mut max, mut bits) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES], [0i32; LANES]);
+        let (chunks, rest) = src.as_chunks::<LANES>();
+        let mut see = |lane: usize, x: f32| {
+            min[lane] = if x < min[lane] { x } else { min[lane] };
+            max[lane] = if x > max[lane] { x } else { max[lane] };
+            bits[lane] = bits[lane].max((x.to_bits() & 0x7fff_ffff) as i32);
+        };
+        for chunk in chunks {
+            chunk.iter().enumerate().for_each(|(lane, &x)| see(lane, x));
+        }
+        rest.iter().enumerate().for_each(|(lane, &x)| see(lane, x));
+        let least = min.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });
+        let largest = max.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+        // Adding 0.0 makes -0.0 a 0.0: which of the two is met first must not matter.
+        MinMax { min: least + 0.0, max: largest + 0.0, finite: bits.iter().all(|&bits| bits < f32::INFINITY.to_bits() as i32) }
+    }
+}
+
+/// The index of the first NaN or infinity.
+pub fn first_non_finite(src: &[f32]) -> Option<usize> {
+    src.iter().position(|x| !x.is_finite())
+}
+
+#[cfg(test)]
+#[path = "quantize_tests.rs"]
+mod tests;

@@ -1,0 +1,287 @@
+//! From a node and the places of its tensors to the step that runs it. The one place that knows every step.
+use super::conv2d::{
+    ConvGeometry, F32ConvStep, F32DepthwiseStep, Int8ConvStep, Int8DepthwiseStep, Int8Result, Int8Weights, LayerTensors, OutputScale,
+};
+use super::elementwise::{BinaryStep, ChannelAffineStep, Int8BinaryStep, LookupStep, UnaryStep, byte_range};
+use super::layout::{Element, Order};
+use super::matmul::MatMulStep;
+use super::movement::MoveStep;
+use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
+use super::quantization::{DequantizeStep, DynamicQuantizeStep, QuantizeStep, ImageRangeStep};
+use super::reduction::{Reduction, ReductionStep};
+use super::step::{Step, StepInfo, Tensor};
+use crate::error::{Error, Result};
+use crate::graph::shape_inference::{axis_index, axis_set};
+use crate::graph::window::{conv_window, pool_window};
+use crate::graph::{Bounds, Conv2d, ConvWeights, Graph, Linear, Node, Op, Pool, QuantizedType, ValueId, ValueType};
+use crate::isa::Isa;
+use crate::kernels::{
+    DepthwiseKernel, F32DepthwiseKernel, F32Kernel, Int8Kernel, Requantize, VectorIsa, depthwise_kernels, f32_depthwise_kernels,
+    f32_kernels, int8_kernels,
+};
+use crate::quantize::requantize::ratio;
+use crate::tensor::SharedBytes;
+use std::sync::Arc;
+
+/// The kernels that a plan uses: the best of each registry below the cap.
+pub struct Kernels {
+    int8: Arc<dyn Int8Kernel>,
+    depthwise: Arc<dyn DepthwiseKernel>,
+    float: Arc<dyn F32Kernel>,
+    float_depthwise: Arc<dyn F32DepthwiseKernel>,
+    vector: VectorIsa,
+}
+
+impl Kernels {
+    /// The best kernels that this machine has and `cap` allows. Registries end with a portable kernel, so there is one.
+    pub fn best(cap: Isa) -> Self {
+        const PORTABLE: &str = "every registry ends with a portable kernel";
+        Self {
+            int8: int8_kernels(cap).into_iter().next().expect(PORTABLE).into(),
+            depthwise: depthwise_kernels(cap).into_iter().next().expect(PORTABLE).into(),
+            float: f32_kernels(cap).into_iter().next().expect(PORTABLE).into(),
+            float_depthwise: f32_depthwise_kernels(cap).into_iter().next().expect(PORTABLE).into(),
+            vector: VectorIsa::best(cap),
+        }
+    }
+}
+
+/// Places of a node's tensors.
+pub struct StepInputs {
+    /// Its inputs.
+    pub inputs: Vec<Tensor>,
+    /// The table of run-time qparams, for dynamic quantization and the layers that read its bytes.
+    pub qparams: Option<Tensor>,
+    /// Its output.
+    pub output: Tensor,
+}
+
+/// A change of memory order, or a reshape that moves elements.
+pub fn copy_step(_kernels: &Kernels, src: Tensor, dst: Tensor) -> Box<dyn Step> {
+    let info = StepInfo { name: String::new(), operator: "Reorder", ..StepInfo::default() };
+    Box::new(MoveStep::reorder(info, src, dst))
+}
+
+/// What building a step needs to know of its node.
+struct Builder<'a> {
+    graph: &'a Graph,
+    node: &'a Node,
+    kernels: &'a Kernels,
+    info: StepInfo,
+}
+
+/// The step of a node. `part` 0 is the first half of an operator that takes two steps (DynamicQuantize), 1 the rest.
+///
+/// # Errors
+/// Constants that do not fit, or an operator that has no step for these types; the node is named.
+pub fn build_step(graph: &Graph, node: &Node, part: usize, tensors: StepInputs, kernels: &Kernels) -> Result<Box<dyn Step>> {
+    let info = StepInfo { name: node.name.clone(), operator: node.op.name(), kernel: "", macs: 0 };
+    Builder { graph, node, kernels, info }.build(part, tensors)
+}
+
+impl Builder<'_> {
+    fn ty(&self, value: ValueId) -> ValueType {
+        self.graph.value(value).ty
+    }
+
+    /// The byte type of a value.
+    fn bytes(&self, value: ValueId) -> Result<QuantizedType> {
+        match self.ty(value) {
+            ValueType::Quantized(ty) => Ok(ty),
+            _ => Err(Error::Graph(format!("node {}: value {} is not quantized", self.node.name, self.graph.value(value).name))),
+        }
+    }
+
+    fn data(&self, id: crate::graph::ConstantId) -> SharedBytes {
+        self.graph.constant(id).data.clone()
+    }
+
+    fn build(self, part: usize, tensors: StepInputs) -> Result<Box<dyn Step>> {
+        let (isa, info) = (self.kernels.vector, self.info.clone());
+        let StepInputs { inputs, qparams, output: dst } = tensors;
+        let is_bytes = dst.layout.element == Element::U8;
+        let mut inputs = inputs.into_iter();
+        let missing = || Error::Graph(format!("node {} lacks an input", self.node.name));
+        let src = inputs.next().ok_or_else(missing)?;
+        let table = || qparams.clone().ok_or_else(|| Error::Graph(format!("node {} has no run-time qparams", self.node.name)));
+        Ok(match &self.node.op {
+            Op::Conv2d(conv) => {
+                let geometry = conv_geometry(conv, &src, &dst)?;
+                let tensors = LayerTensors { src, residual: inputs.next(), dst };
+                self.layer(geometry, &conv.weights, conv.bounds, conv.is_depthwise(), tensors, qparams)?
+            }
+            Op::Linear(linear) => {
+                let geometry = linear_geometry(linear, &dst);
+                let tensors = LayerTensors { src, residual: inputs.next(), dst };
+                self.layer(geometry, &linear.weights, linear.bounds, false, tensors, qparams)?
+            }
+            Op::MatMul => Box::new(MatMulStep::new(info, Arc::clone(&self.kernels.float), src, inputs.next().ok_or_else(missing)?, dst)?),
+            Op::ChannelAffine { scale, shift } => {
+                let (scale, shift) = (self.data(*scale), self.data(*shift));
+                Box::new(ChannelAffineStep::new(info, isa, scale, shift, src, dst)?)
+            }
+            Op::Unary(unary) => Box::new(UnaryStep { info, unary: *unary, isa, src, dst }),
+            Op::Lookup(table) => Box::new(LookupStep::new(info, &self.data(*table), src, dst)?),
+            Op::Binary(op, bounds) => {
+                let other = inputs.next().ok_or_else(missing)?;
+                if is_bytes {
+                    let [a, b] = [self.node.inputs[0], self.node.inputs[1]];
+                    let types = [self.bytes(a)?, self.bytes(b)?, self.bytes(self.node.output)?];
+                    Box::new(Int8BinaryStep::new(info, isa, *op, *bounds, [src, other, dst], types)?)
+                } else {
+                    Box::new(BinaryStep::new(info, isa, *op, *bounds, src, other, dst))
+                }
+            }
+            Op::MaxPool(pool) => self.pool(pool, Pooling::Max, src, dst)?,
+            Op::AveragePool(pool) => {
+                let pooling = if is_bytes { Pooling::AverageBytes(self.average()?) } else { Pooling::Average };
+                self.pool(pool, pooling, src, dst)?
+            }
+            Op::GlobalAveragePool => {
+                let bytes = if is_bytes { Some(self.average()?) } else { None };
+                Box::new(GlobalAverageStep { info, isa, bytes, src, dst })
+            }
+            Op::ReduceMean { axes, .. } => {
+                let shape = reduced_shape(&src, axes)?;
+                Box::new(ReductionStep { info, isa, reduction: Reduction::Mean, shape, src, dst })
+            }
+            Op::Softmax { axis, flatten } => {
+                let axis = axis_index(*axis, src.layout.dims.len())?;
+                let end = if *flatten { src.layout.dims.len() } else { axis + 1 };
+                let shape = split_shape(&src.layout.dims, axis..end);
+                Box::new(ReductionStep { info, isa, reduction: Reduction::Softmax, shape, src, dst })
+            }
+            Op::Reshape(_) | Op::Identity => Box::new(MoveStep::reorder(info, src, dst)),
+            Op::Transpose(perm) => Box::new(MoveStep::transpose(info, src, dst, perm)),
+            Op::Concat { axis } => {
+                let axis = axis_index(*axis, dst.layout.dims.len())?;
+                Box::new(MoveStep::concat(info, std::iter::once(src).chain(inputs).collect(), dst, axis))
+            }
+            Op::Pad { before, value, .. } => {
+                let fill = if is_bytes { [self.bytes(self.node.output)?.byte(*value); 4] } else { value.to_ne_bytes() };
+                Box::new(MoveStep::pad(info, src, dst, before, fill))
+            }
+            Op::Quantize => Box::new(QuantizeStep::new(info, isa, self.bytes(self.node.output)?, src, dst)),
+            Op::Dequantize => Box::new(DequantizeStep { info, isa, qparams: self.bytes(self.node.inputs[0])?.qparams, src, dst }),
+            Op::DynamicQuantize if part == 0 => Box::new(ImageRangeStep { info, isa, src, table: dst }),
+            Op::DynamicQuantize => {
+                let name = self.graph.value(self.node.inputs[0]).name.clone();
+                Box::new(DynamicQuantizeStep::new(info, isa, src, table()?, dst, name))
+            }
+        })
+    }
+
+    fn pool(&self, pool: &Pool, pooling: Pooling, src: Tensor, dst: Tensor) -> Result<Box<dyn Step>> {
+        let window = pool_window(pool, [src.layout.dims[2], src.layout.dims[3]])?;
+        Ok(Box::new(PoolStep::new(self.info.clone(), self.kernels.vector, pool.clone(), window, pooling, src, dst)))
+    }
+
+    fn average(&self) -> Result<crate::kernels::pool::AverageParams> {
+        Ok(average_params(self.bytes(self.node.inputs[0])?, self.bytes(self.node.output)?))
+    }
+
+    /// A convolution or linear layer, by the kind of its weights.
+    fn layer(
+        &self,
+        geometry: ConvGeometry,
+        weights: &ConvWeights,
+        bounds: Bounds,
+        depthwise: bool,
+        tensors: LayerTensors,
+        qparams: Option<Tensor>,
+    ) -> Result<Box<dyn Step>> {
+        let info = self.info.clone();
+        let (int8, scale) = match weights {
+            ConvWeights::Float { .. } => return Err(Error::Graph(format!("node {}: float weights are not packed", self.node.name))),
+            ConvWeights::PackedFloat { panels, bias } => {
+                let (panels, bias) = (self.data(*panels), bias.map(|bias| self.data(bias)));
+                return Ok(if depthwise {
+                    let kernel = Arc::clone(&self.kernels.float_depthwise);
+                    Box::new(F32DepthwiseStep::new(info, kernel, geometry, panels, bias, tensors, bounds)?)
+                } else {
+                    Box::new(F32ConvStep::new(info, Arc::clone(&self.kernels.float), geometry, panels, bias, tensors, bounds)?)
+                });
+            }
+            ConvWeights::Static { panels, tap_sums, mult, bias } => {
+                let zero_point = self.bytes(self.node.inputs[0])?.qparams.zero_point;
+                (self.int8_weights([*panels, *tap_sums, *mult, *bias]), OutputScale::Static { zero_point })
+            }
+            ConvWeights::Dynamic { panels, tap_sums, scale, bias } => {
+                let table = qparams.ok_or_else(|| Error::Graph(format!("node {} has no run-time qparams", self.node.name)))?;
+                (self.int8_weights([*panels, *tap_sums, *scale, *bias]), OutputScale::Dynamic(table))
+            }
+        };
+        let result = self.int8_result(bounds)?;
+        Ok(if depthwise {
+            Box::new(Int8DepthwiseStep::new(info, Arc::clone(&self.kernels.depthwise), geometry, int8, scale, tensors, result)?)
+        } else {
+            Box::new(Int8ConvStep::new(info, Arc::clone(&self.kernels.int8), geometry, int8, scale, tensors, result)?)
+        })
+    }
+
+    fn int8_weights(&self, [panels, tap_sums, scale, bias]: [crate::graph::ConstantId; 4]) -> Int8Weights {
+        Int8Weights { panels: self.data(panels), tap_sums: self.data(tap_sums), scale: self.data(scale), bias: self.data(bias) }
+    }
+
+    /// The epilogue: bytes where the output is quantized, else floats.
+    fn int8_result(&self, bounds: Bounds) -> Result<Int8Result> {
+        let ValueType::Quantized(output) = self.ty(self.node.output) else { return Ok(Int8Result::F32(bounds)) };
+        let range = byte_range(output, bounds);
+        let requantize = Requantize {
+            zero_point: range.zero_point,
+            low: (range.low - range.zero_point) as f32,
+            high: (range.high - range.zero_point) as f32,
+        };
+        let residual = match self.node.inputs.get(1) {
+            Some(&residual) => {
+                let qparams = self.bytes(residual)?.qparams;
+                (qparams.zero_point, ratio(qparams.scale, output.qparams.scale)?)
+            }
+            None => (0, 0.0),
+        };
+        Ok(Int8Result::U8 { requantize, residual })
+    }
+}
+
+fn conv_geometry(conv: &Conv2d, src: &Tensor, dst: &Tensor) -> Result<ConvGeometry> {
+    let input = [src.layout.dims[2], src.layout.dims[3]];
+    let window = conv_window(conv, input)?;
+    Ok(ConvGeometry {
+        input,
+        output: [dst.layout.dims[2], dst.layout.dims[3]],
+        kernel: conv.kernel,
+        strides: conv.strides,
+        dilations: conv.dilations,
+        pad_begin: window.begin,
+        groups: conv.groups,
+        in_channels: conv.in_channels,
+        out_channels: conv.out_channels,
+    })
+}
+
+fn linear_geometry(linear: &Linear, dst: &Tensor) -> ConvGeometry {
+    let images = dst.layout.dims.first().copied().unwrap_or(1);
+    let rows = dst.layout.len() / linear.out_features.max(1) / images.max(1);
+    ConvGeometry::linear(rows, linear.in_features, linear.out_features)
+}
+
+/// `[before, axes, behind]` of neighbouring axes.
+fn split_shape(dims: &[usize], axes: std::ops::Range<usize>) -> [usize; 3] {
+    [dims[..axes.start].iter().product(), dims[axes.clone()].iter().product(), dims[axes.end..].iter().product()]
+}
+
+/// `[outer, n, inner]` of the reduced axes, which must be neighbours.
+fn reduced_shape(src: &Tensor, axes: &[i64]) -> Result<[usize; 3]> {
+    let dims = &src.layout.dims;
+    debug_assert_eq!(src.layout.order, Order::RowMajor);
+    if axes.is_empty() {
+        return Ok(split_shape(dims, 0..dims.len()));
+    }
+    let reduced = axis_set(axes, dims.len())?;
+    let first = reduced.iter().position(|&listed| listed).unwrap_or(0);
+    let count = reduced.iter().filter(|&&listed| listed).count();
+    if !reduced[first..first + count].iter().all(|&listed| listed) {
+        return Err(Error::Unsupported(format!("ReduceMean over axes {axes:?}, which are not neighbours")));
+    }
+    Ok(split_shape(dims, first..first + count))
+}
