@@ -32,17 +32,8 @@ fn run(context: &Context, network: &NetworkEntry, graph: &FloatGraph, first: usi
         .zip(&dims)
         .map(|(data, (dims, sample))| TensorView::f32(&data[first * sample..(first + count) * sample], dims).unwrap())
         .collect();
-    let out_dims: Vec<Vec<usize>> = network
-        .outputs
-        .iter()
-        .map(|output| {
-            let mut dims = output.shape.clone();
-            if count != whole {
-                dims[0] = count;
-            }
-            dims
-        })
-        .collect();
+    let full_dims: Vec<Vec<usize>> = dims.iter().map(|(dims, _)| dims.clone()).collect();
+    let out_dims = session.output_dims(&full_dims).unwrap();
     let mut outputs: Vec<Vec<f32>> = out_dims.iter().map(|dims| vec![f32::NAN; dims.iter().product()]).collect();
     let mut out_views: Vec<TensorViewMut> =
         outputs.iter_mut().zip(&out_dims).map(|(data, dims)| TensorViewMut::f32(data, dims).unwrap()).collect();

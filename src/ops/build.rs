@@ -7,7 +7,7 @@ use super::layout::{Element, Order};
 use super::matmul::MatMulStep;
 use super::movement::MoveStep;
 use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
-use super::quantization::{DequantizeStep, DynamicQuantizeStep, QuantizeStep, ImageRangeStep};
+use super::quantization::{DequantizeStep, DynamicQuantizeStep, ImageRangeStep, QuantizeStep};
 use super::reduction::{Reduction, ReductionStep};
 use super::step::{Step, StepInfo, Tensor};
 use crate::error::{Error, Result};

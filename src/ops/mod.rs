@@ -12,7 +12,7 @@ mod reduction;
 mod step;
 
 pub use build::{Kernels, StepInputs, build_step, copy_step};
+pub use conv2d::DYNAMIC_ENTRY_BYTES;
 pub use elementwise::unary_function;
 pub use layout::{Element, Order, TensorLayout};
-pub use conv2d::DYNAMIC_ENTRY_BYTES;
 pub use step::{BoundTensors, Memory, Slot, Step, StepInfo, StepRun, Tensor};

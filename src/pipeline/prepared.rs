@@ -299,8 +299,7 @@ impl Prepared {
                 let states: Vec<&ObserverState> = members.iter().map(|&member| &self.observed[member].state).collect();
                 let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
                 let target = set.activation.target();
-                let solved = solve(&state, set.activation.solver(), target)
-                    .map_err(|error| Error::InvalidArgument(format!("tensor {}: {error}", name())))?;
+                let solved = solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))?;
                 let (low, high) = target.held_range();
                 Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
             })

@@ -1,6 +1,6 @@
 //! f32 convolution and linear layers by the law of NUMERICS section 8: blocks for the f32 kernels.
 use super::geometry::{ConvGeometry, Region, Split};
-use super::placement::{LayerTensors, ImageAddresses, pixel_bytes, source_pixels, swap};
+use super::placement::{ImageAddresses, LayerTensors, pixel_bytes, source_pixels, swap};
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
 use crate::kernels::{F32Block, F32Kernel};

@@ -1,7 +1,7 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
-use super::int8_channels::{ChannelTables, Int8Weights, OutputScale, ImageTables};
-use super::placement::{Int8Result, LayerTensors, ImageAddresses, pixel_bytes, source_pixels, swap, swap_output};
+use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
+use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use crate::error::Result;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, Taps};
 use crate::ops::layout::U8_INNER_MULTIPLE;

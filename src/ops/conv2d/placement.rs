@@ -126,13 +126,13 @@ impl LayerTensors {
     pub fn int8_output(
         &self,
         result: &Int8Result,
-        sample: &SampleAddresses,
+        image: &ImageAddresses,
         geometry: &ConvGeometry,
         piece: &Region,
         channel: usize,
     ) -> Int8Output {
-        let dst = self.dst_pixels(sample, geometry, piece, channel);
-        let residual = self.residual_pixels(sample, geometry, piece, channel);
+        let dst = self.dst_pixels(image, geometry, piece, channel);
+        let residual = self.residual_pixels(image, geometry, piece, channel);
         match result {
             Int8Result::U8 { requantize, residual: (zero_point, ratio) } => {
                 let residual = residual.map(|src| Residual { src, zero_point: *zero_point, ratio: *ratio });
