@@ -1,0 +1,132 @@
+#include "networks.hpp"
+
+#include <string>
+#include <vector>
+
+using test::Resnet;
+
+namespace {
+
+std::vector<float> outputs(const rsquant::Model& model) {
+    rsquant::SessionOptions options;
+    options.max_batch = Resnet::kBatch;
+    rsquant::Session session = rsquant::Session::make(model, options);
+    return test::run(session, Resnet::input(), Resnet::kBatch);
+}
+
+}  // namespace
+
+TEST_CASE("a saved model runs with the same bits, however it is loaded") {
+    const test::TemporaryFolder folder;
+    const rsquant::Model model = Resnet::model();
+    const std::vector<float> expected = outputs(model);
+    model.save(folder / "model.rsq");
+    const std::vector<std::uint8_t> bytes = model.to_bytes();
+    CHECK(test::read_bytes(folder / "model.rsq") == bytes);
+    CHECK(outputs(rsquant::Model::load(folder / "model.rsq")) == expected);
+    CHECK(outputs(rsquant::Model::load_copied(folder / "model.rsq")) == expected);
+    for (const std::size_t offset : {0, 1, 7}) {  // any address will do
+        std::vector<std::uint8_t> shifted(offset);
+        shifted.insert(shifted.end(), bytes.begin(), bytes.end());
+        const rsquant::Model loaded = rsquant::Model::from_bytes(shifted.data() + offset, bytes.size());
+        std::fill(shifted.begin(), shifted.end(), std::uint8_t{0});
+        CHECK(outputs(loaded) == expected);
+        CHECK(std::vector<std::uint8_t>(loaded.to_bytes()) == bytes);
+    }
+}
+
+TEST_CASE("a model tells its inputs, outputs and layers") {
+    const rsquant::Model model = Resnet::model();
+    REQUIRE(model.input_count() == 1);
+    REQUIRE(model.output_count() == 1);
+    const rsquant::TensorInfo input = model.input(0);
+    CHECK(std::string(input.name) == "image");
+    CHECK(input.rank == 4);
+    CHECK(input.dims[2] == 20);
+    const rsquant::TensorInfo output = model.output(0);
+    CHECK(output.dtype == RSQ_DTYPE_F32);
+    CHECK_ERROR(model.input(1), RSQ_NOT_FOUND, "input 1 of 1");
+    CHECK_ERROR(model.output(1), RSQ_NOT_FOUND, "output 1 of 1");
+    CHECK_ERROR(model.layer(model.layer_count()), RSQ_NOT_FOUND, "layer");
+    std::size_t convolutions = 0;
+    for (std::size_t i = 0; i < model.layer_count(); ++i) {
+        const rsquant::LayerInfo layer = model.layer(i);
+        CAPTURE(layer.name);
+        if (std::string(layer.op_type) != "Conv") {
+            continue;
+        }
+        ++convolutions;
+        CHECK(layer.precision == RSQ_PRECISION_INT8_STATIC);
+        CHECK(layer.reason_length == 0);
+        CHECK(layer.has_input_qparams == 1);
+        CHECK(layer.input_scale > 0);
+        CHECK(layer.input_zero_point >= 0);
+        CHECK(layer.input_zero_point <= 255);
+        CHECK(std::string(layer.kernel) != "");
+    }
+    CHECK(convolutions > 5);
+}
+
+TEST_CASE("a model file that is missing, cut or damaged is refused") {
+    const test::TemporaryFolder folder;
+    CHECK_ERROR(rsquant::Model::load(folder / "missing.rsq"), RSQ_IO, "missing.rsq");
+    CHECK_ERROR(rsquant::Model::load_copied(folder / "missing.rsq"), RSQ_IO, "missing.rsq");
+    const rsquant::Model model = Resnet::model();
+    CHECK_ERROR(model.save(folder / "no/folder.rsq"), RSQ_IO, "no/folder.rsq");
+    std::vector<std::uint8_t> bytes = model.to_bytes();
+    for (std::size_t size = 0; size < bytes.size(); size += size < 64 ? 1 : 499) {
+        CAPTURE(size);
+        CHECK_THROWS_AS(rsquant::Model::from_bytes(bytes.data(), size), rsquant::Error);
+    }
+    for (std::size_t at = 0; at < bytes.size(); at += 251) {
+        CAPTURE(at);
+        bytes[at] ^= 0x10;
+        try {  // an error, or a byte that means nothing
+            CHECK(outputs(rsquant::Model::from_bytes(bytes.data(), bytes.size())) == outputs(model));
+        } catch (const rsquant::Error& error) {
+            CHECK(std::string(error.what()) != "");
+        }
+        bytes[at] ^= 0x10;
+    }
+    test::write_bytes(folder / "cut.rsq", bytes.data(), bytes.size() - 1);
+    CHECK_THROWS_AS(rsquant::Model::load(folder / "cut.rsq"), rsquant::Error);
+    const auto onnx = test::read_bytes(Resnet::path());
+    CHECK_THROWS_AS(rsquant::Model::from_bytes(onnx.data(), onnx.size()), rsquant::Error);
+}
+
+TEST_CASE("a buffer that is too small is refused and stays as it was") {
+    const rsquant::Model model = Resnet::model();
+    std::size_t size = 0;
+    REQUIRE(rsq_model_to_buffer(model.get(), nullptr, 0, &size) == RSQ_OK);
+    std::vector<std::uint8_t> buffer(size, 0xA5);
+    std::size_t untouched = 42;
+    CHECK(rsq_model_to_buffer(model.get(), buffer.data(), size - 1, &untouched) == RSQ_INVALID_ARGUMENT);
+    CHECK(untouched == 42);
+    CHECK(buffer == std::vector<std::uint8_t>(size, 0xA5));
+}
+
+TEST_CASE("objects outlive those they were made of") {
+    const std::vector<float> expected = outputs(Resnet::model());
+    rsquant::Session session;
+    {
+        const rsquant::Context context = rsquant::Context::make({1, RSQ_ISA_NONE, nullptr});
+        const rsquant::Model model = Resnet::model(context);
+        session = rsquant::Session::make(model);
+    }
+    CHECK(test::run(session, Resnet::input(), Resnet::kBatch) == expected);
+}
+
+TEST_CASE("handles move, and give themselves away") {
+    rsquant::Model model = Resnet::model();
+    rsq_model* raw = model.get();
+    rsquant::Model moved = std::move(model);
+    CHECK_FALSE(model);
+    CHECK(moved.get() == raw);
+    CHECK(moved.release() == raw);
+    CHECK_FALSE(moved);
+    rsq_model_free(raw);
+    CHECK(rsq_model_layer_count(raw) == 0);
+    moved = Resnet::model();
+    moved = Resnet::model();  // frees the one before
+    CHECK(moved.layer_count() > 0);
+}
