@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and is missing: cmake, a C++ compiler, doctest. As root by apt; otherwise says what to install.
+set -euo pipefail
+missing=()
+command -v cmake >/dev/null || missing+=(cmake)
+command -v g++ >/dev/null || missing+=(g++)
+command -v make >/dev/null || missing+=(make)
+[ -e /usr/include/doctest/doctest.h ] || missing+=(doctest-dev)
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "please install: ${missing[*]}" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq "${missing[@]}" >/dev/null
