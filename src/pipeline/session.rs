@@ -176,13 +176,18 @@ impl Session {
                 _ => same_batch && inputs.iter().zip(&plan.input_dims).all(but_batch),
             }
         };
-        if self.executor.as_ref().is_some_and(fits) {
+        let batch = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
+        let holds = |executor: &Executor| batch <= executor.max_samples() || !self.options.allow_resize;
+        if self.executor.as_ref().is_some_and(|executor| fits(executor) && holds(executor)) {
             return Ok(());
         }
         let dims: Vec<Vec<usize>> = inputs.iter().map(|view| view.dims().to_vec()).collect();
         check_declared(&self.graph, &dims)?;
         if self.executor.is_some() && !self.options.allow_resize && !same_but_batch(&dims, &self.planned) {
             return Err(Error::ShapeMismatch(format!("inputs of shapes {dims:?}; the session was planned for {:?}", self.planned)));
+        }
+        if self.options.allow_resize {
+            self.options.max_batch = self.options.max_batch.max(batch);
         }
         self.plan(dims)
     }
