@@ -1,6 +1,6 @@
 //! A team in a forked child, and where the system refuses threads.
 #![cfg(target_os = "linux")]
-use rsquant::threads::{Executor, Team};
+use rsquant::threads::{Executor, Team, parallel_map};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// Members that took part in a run of the executor.
@@ -11,6 +11,11 @@ fn members_of_a_run(executor: &Executor) -> usize {
         worker.barrier();
     });
     if result.is_ok() { count.into_inner() } else { 0 }
+}
+
+/// Whether mapping in parallel does every item.
+fn maps() -> bool {
+    parallel_map(0..100, |index: usize| index).into_iter().eq(0..100)
 }
 
 /// Whether `test` says yes in a child process.
@@ -57,6 +62,9 @@ fn a_team_works_in_a_child_and_after_in_the_parent() {
         .unwrap();
     assert_eq!(forked.into_inner(), 1);
 
+    // Calibration and conversion map on other threads than runs.
+    assert!(maps() && in_a_child(maps) && maps());
+
     refused_threads();
 }
 
@@ -64,11 +72,11 @@ fn a_team_works_in_a_child_and_after_in_the_parent() {
 fn refused_threads() {
     assert!(in_a_child(|| {
         let pages: usize = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
-        // Room for some stacks of 256 KiB, not for 500.
-        let limit = (pages * 4096 + (16 << 20)) as libc::rlim_t;
+        // Room for some stacks of 256 KiB beside the headroom, not for 500.
+        let limit = (pages * 4096 + (48 << 20)) as libc::rlim_t;
         // SAFETY: sets a limit of this child from a structure on this stack.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &libc::rlimit { rlim_cur: limit, rlim_max: limit }) };
         let executor = Executor::Team(Team::new(500));
-        executor.threads() < 500 && members_of_a_run(&executor) == executor.threads()
+        (2..500).contains(&executor.threads()) && members_of_a_run(&executor) == executor.threads() && maps()
     }));
 }

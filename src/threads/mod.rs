@@ -5,11 +5,15 @@
 //! [`Executor::fork_join`]. Results never depend on the number of members: a [`Part`] says which share of the outputs a
 //! member computes, and no sum is split between members.
 //!
+//! Calibration and conversion have independent pieces of work: [`parallel_map`], on rayon's threads.
+//!
 //! No thread of a team spins once a run has returned, and neither a run nor a fork-join allocates.
 mod barrier;
 mod executor;
+mod headroom;
 mod outcome;
 mod parallel_for;
+mod parallel_map;
 mod part;
 mod signals;
 mod team;
@@ -18,6 +22,7 @@ mod wait_point;
 pub use executor::Executor;
 pub use outcome::inside_guarded_work;
 pub use parallel_for::{ParallelFor, ParallelForFn, ParallelTask};
+pub use parallel_map::parallel_map;
 pub use part::Part;
 pub use team::{MAX_THREADS, Team, WORKER_STACK_BYTES};
 

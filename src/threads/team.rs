@@ -1,5 +1,6 @@
 //! A team of threads that sleep between runs.
 use super::barrier::Barrier;
+use super::headroom::room_for_a_thread;
 use super::outcome::Outcome;
 use super::signals::BlockedSignals;
 use super::wait_point::{WaitPoint, lock};
@@ -147,6 +148,9 @@ impl Crew {
         });
         let _blocked = BlockedSignals::new();
         let spawn = |index: usize| {
+            if !room_for_a_thread() {
+                return None;
+            }
             let shared = Arc::clone(&shared);
             let builder = std::thread::Builder::new().name(format!("rsquant-{index}")).stack_size(WORKER_STACK_BYTES);
             builder.spawn(move || shared.obey(index)).ok()

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
 use crate::quantize::{LayerQConfig, quantize_weights};
 use crate::tensor::{DType, SharedBytes};
-use rayon::prelude::*;
+use crate::threads::parallel_map;
 
 /// Quantizes an operator's function over all 256 bytes; provided by the caller, which knows the float kernels.
 pub type UnaryFunction<'a> = &'a (dyn Fn(Unary, &[f32]) -> Vec<f32> + Sync);
@@ -30,16 +30,11 @@ struct Lowering<'a> {
 /// # Errors
 /// Weights or multipliers that are not finite, naming the node; out of memory.
 pub fn run(source: &Graph, assignment: &Assignment, types: &[QuantizedType], unary: UnaryFunction<'_>) -> Result<Graph> {
-    let weights: Vec<Option<QuantizedWeights>> = source
-        .nodes
-        .par_iter()
-        .zip(&assignment.nodes)
-        .zip(&assignment.settings)
-        .map(|((node, precision), setting)| match precision {
-            NodePrecision::Float(_) => Ok(None),
-            _ => quantized_weights(source, node, setting),
-        })
-        .collect::<Result<_>>()?;
+    let weights = parallel_map(0..source.nodes.len(), |index: usize| match assignment.nodes[index] {
+        NodePrecision::Float(_) => Ok(None),
+        _ => quantized_weights(source, &source.nodes[index], &assignment.settings[index]),
+    });
+    let weights = weights.into_iter().collect::<Result<Vec<Option<QuantizedWeights>>>>()?;
     let count = source.values.len();
     let mut lowering = Lowering {
         source,
