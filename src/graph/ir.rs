@@ -1,7 +1,7 @@
 //! Values, nodes and constants.
 use super::ops::Op;
 use crate::error::{Error, Result};
-use crate::quantize::QParams;
+use crate::quantize::{QParams, Target};
 use crate::tensor::{DType, SharedBytes};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,12 @@ pub struct QuantizedType {
 }
 
 impl QuantizedType {
+    /// The type of a tensor that was solved for `target`.
+    pub fn new(qparams: QParams, target: Target) -> Self {
+        let (low, high) = target.held_range();
+        Self { qparams, low: low as u8, high: high as u8 }
+    }
+
     /// The byte that stands for `x` (NUMERICS section 1).
     pub fn byte(self, x: f32) -> u8 {
         self.qparams.quantize(x, i32::from(self.low), i32::from(self.high)) as u8

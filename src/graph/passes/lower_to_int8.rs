@@ -2,10 +2,10 @@
 //! where they are wanted, and conversions where int8 and float meet.
 use super::assign_precision::{Assignment, NodePrecision};
 use super::pack_float::{WeightLayout, float_weights};
-use super::quantize_weights::{QuantizedWeights, dynamic_weights, static_weights};
+use super::quantize_weights::{dynamic_weights, static_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
-use crate::quantize::{LayerQConfig, quantize_weights};
+use crate::quantize::{LayerQConfig, QuantizedWeights, quantize_weights};
 use crate::tensor::{DType, SharedBytes};
 use crate::threads::parallel_map;
 
@@ -25,16 +25,29 @@ struct Lowering<'a> {
     dynamic: Vec<Option<ValueId>>,
 }
 
-/// Lowers `source`. `types` has the solved type of each set of `assignment.tied`.
+/// The integers of the weights of every node that runs in int8, by the rule of its setting.
 ///
 /// # Errors
-/// Weights or multipliers that are not finite, naming the node; out of memory.
-pub fn run(source: &Graph, assignment: &Assignment, types: &[QuantizedType], unary: UnaryFunction<'_>) -> Result<Graph> {
+/// Weights that are not finite, naming the node.
+pub fn quantize_all_weights(source: &Graph, assignment: &Assignment) -> Result<Vec<Option<QuantizedWeights>>> {
     let weights = parallel_map(0..source.nodes.len(), |index: usize| match assignment.nodes[index] {
         NodePrecision::Float(_) => Ok(None),
         _ => quantized_weights(source, &source.nodes[index], &assignment.settings[index]),
     });
-    let weights = weights.into_iter().collect::<Result<Vec<Option<QuantizedWeights>>>>()?;
+    weights.into_iter().collect()
+}
+
+/// Lowers `source`. `types` has the solved type of each set of `assignment.tied`, `weights` the integers of each node's.
+///
+/// # Errors
+/// Multipliers that are not finite, naming the node; out of memory.
+pub fn run(
+    source: &Graph,
+    assignment: &Assignment,
+    types: &[QuantizedType],
+    weights: &[Option<QuantizedWeights>],
+    unary: UnaryFunction<'_>,
+) -> Result<Graph> {
     let count = source.values.len();
     let mut lowering = Lowering {
         source,
@@ -69,7 +82,7 @@ fn quantized_weights(graph: &Graph, node: &Node, setting: &LayerQConfig) -> Resu
     let float = float_weights(graph, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
     let quantized = quantize_weights(&float.weight, layout.out_channels(), &setting.weight)
         .map_err(|error| Error::NotFinite(format!("node {}: weights: {error}", node.name)))?;
-    Ok(Some(QuantizedWeights { values: quantized.values, scales: quantized.scales }))
+    Ok(Some(quantized))
 }
 
 impl Lowering<'_> {

@@ -3,17 +3,8 @@ use super::pack_float::{FloatWeights, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph};
 use crate::packed::{PANEL_CHANNELS, SLACK_BYTES, pack_depthwise, pack_s8, tap_sums};
-use crate::quantize::QParams;
+use crate::quantize::{QParams, QuantizedWeights};
 use crate::tensor::{DType, SharedBytes, round_up};
-
-/// Quantized weights of one layer: `[oc][ic / groups][taps]` and a scale for each output channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuantizedWeights {
-    /// The integers.
-    pub values: Vec<i8>,
-    /// `[oc]`.
-    pub scales: Vec<f32>,
-}
 
 fn constant<T: bytemuck::NoUninit>(graph: &mut Graph, values: &[T], dtype: DType) -> Result<crate::graph::ConstantId> {
     let data = SharedBytes::copy_of(values)?;

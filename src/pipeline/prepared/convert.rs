@@ -1,5 +1,6 @@
-//! From statistics to an int8 model.
+//! From statistics to an int8 model: solve the qparams of every tied set, quantize the weights, lower.
 use super::Prepared;
+use super::placement::Placement;
 use crate::error::{Error, Result};
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision};
 use crate::graph::passes::lower_to_int8;
@@ -9,8 +10,8 @@ use crate::kernels::VectorIsa;
 use crate::ops::unary_function;
 use crate::pipeline::model::{LayerInfo, LayerPrecision, Model};
 use crate::quantize::observer::ObserverState;
-use crate::quantize::solve_tied;
-use rayon::prelude::*;
+use crate::quantize::{QuantizedWeights, Solved, solve_tied};
+use crate::threads::parallel_map;
 
 impl Prepared {
     /// Solves qparams from the statistics and makes the int8 model. The prepared graph stays usable.
@@ -19,28 +20,50 @@ impl Prepared {
     /// `NotCalibrated` naming the first tensor that has seen nothing; `NotFinite` for weights or multipliers.
     pub fn convert(&self) -> Result<Model> {
         let _float_control = FloatControl::set_default();
+        let placement = self.placed()?;
+        let solved = self.solve_all()?;
+        let weights = lower_to_int8::quantize_all_weights(self.graph.graph(), &placement.assignment)?;
+        let types = placement.assignment.tied.iter().zip(&solved);
+        let types: Vec<QuantizedType> = types.map(|(set, solved)| QuantizedType::new(solved.qparams, set.activation.target())).collect();
+        self.lower(&types, &weights)
+    }
+
+    /// What depends on the input shapes.
+    ///
+    /// # Errors
+    /// `NotCalibrated` if they are open still.
+    pub(in crate::pipeline) fn placed(&self) -> Result<&Placement> {
+        self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))
+    }
+
+    /// The solved qparams of each tied set.
+    ///
+    /// # Errors
+    /// `NotCalibrated` naming the first tensor that has seen nothing.
+    pub(in crate::pipeline) fn solve_all(&self) -> Result<Vec<Solved>> {
         let graph = self.graph.graph();
-        let placement =
-            self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))?;
-        let types: Vec<QuantizedType> = placement
-            .assignment
-            .tied
-            .par_iter()
-            .zip(&placement.members)
-            .map(|(set, members)| {
-                let states: Vec<&ObserverState> = members.iter().map(|&member| &self.observed[member].state).collect();
-                let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
-                let target = set.activation.target();
-                let solved = solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))?;
-                let (low, high) = target.held_range();
-                Ok(QuantizedType { qparams: solved.qparams, low: low as u8, high: high as u8 })
-            })
-            .collect::<Result<_>>()?;
+        let placement = self.placed()?;
+        let solved = parallel_map(0..placement.members.len(), |index: usize| {
+            let set = &placement.assignment.tied[index];
+            let states: Vec<&ObserverState> = placement.members[index].iter().map(|&member| &self.observed[member].state).collect();
+            let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
+            let target = set.activation.target();
+            solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))
+        });
+        solved.into_iter().collect()
+    }
+
+    /// The model with these types of the tied sets and these weights.
+    ///
+    /// # Errors
+    /// `NotFinite` for multipliers.
+    pub(in crate::pipeline) fn lower(&self, types: &[QuantizedType], weights: &[Option<QuantizedWeights>]) -> Result<Model> {
+        let graph = self.graph.graph();
+        let assignment = &self.placed()?.assignment;
         let isa = VectorIsa::best(self.context.max_isa());
         let unary = move |unary, points: &[f32]| unary_function(isa, unary, points);
-        let lowered = lower_to_int8::run(graph, &placement.assignment, &types, &unary)?;
-        let layers = layer_infos(graph, &placement.assignment, &types);
-        Model::from_lowered(self.context.clone(), lowered, layers)
+        let lowered = lower_to_int8::run(graph, assignment, types, weights, &unary)?;
+        Model::from_lowered(self.context.clone(), lowered, layer_infos(graph, assignment, types))
     }
 }
 

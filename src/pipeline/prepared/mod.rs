@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 /// A float graph, a qconfig, and the statistics collected so far.
 pub struct Prepared {
-    context: Context,
-    graph: FloatGraph,
-    qconfig: QConfig,
+    pub(super) context: Context,
+    pub(super) graph: FloatGraph,
+    pub(super) qconfig: QConfig,
     placement: Option<Placement>,
     observed: Vec<Observed>,
     samples: u64,

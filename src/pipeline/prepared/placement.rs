@@ -18,10 +18,10 @@ pub(super) struct Observed {
 
 /// What depends on the input shapes: made when they are known.
 #[derive(Debug)]
-pub(super) struct Placement {
+pub(in crate::pipeline) struct Placement {
     /// Input shapes of one sample (axis 0 is 1), or of the whole batch where samples meet.
-    pub(super) dims: Vec<Vec<usize>>,
-    pub(super) assignment: Assignment,
+    pub(in crate::pipeline) dims: Vec<Vec<usize>>,
+    pub(in crate::pipeline) assignment: Assignment,
     /// For each tied set the indices of its observed tensors.
     pub(super) members: Vec<Vec<usize>>,
 }
