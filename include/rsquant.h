@@ -664,8 +664,10 @@ rsq_status rsq_model_to_buffer(const struct rsq_model *model,
 /// The file must not be changed in place while the model or a session of it lives: a process that truncates it ends
 /// this one with SIGBUS. Replacing or deleting the file does no harm; `rsq_model_load_copied` needs no such care.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
-rsq_status rsq_model_load(const struct rsq_context *context, const char *utf8_path, struct rsq_model **out);
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `PARSE` (no model file), `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
+rsq_status rsq_model_load(const struct rsq_context *context,
+                          const char *utf8_path,
+                          struct rsq_model **out);
 
 /// Reads a model file into memory and verifies it. `context` may be NULL. The caller frees `*out`.
 ///

@@ -125,7 +125,7 @@ pub unsafe extern "C" fn rsq_model_to_buffer(
 /// The file must not be changed in place while the model or a session of it lives: a process that truncates it ends
 /// this one with SIGBUS. Replacing or deleting the file does no harm; `rsq_model_load_copied` needs no such care.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`, `PARSE` (no model file), `CORRUPT`, `VERSION`, `GRAPH`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_model_load(context: *const rsq_context, utf8_path: *const c_char, out: *mut *mut rsq_model) -> rsq_status {
     guard::call(|| {
