@@ -154,6 +154,9 @@
 /// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
 #define RSQ_SESSION_FIXED_SIZES 1
 
+/// Exclusive. How close a model is to the float graph that it was made of, over the batches compared so far.
+typedef struct rsq_comparison rsq_comparison;
+
 /// Shared. Who computes, and on which instruction set. NULL stands for the default one: as many threads as the process
 /// may use, the best instruction set. Objects keep the context they were made with.
 typedef struct rsq_context rsq_context;
@@ -376,6 +379,48 @@ typedef struct rsq_tensor_mut {
     /// As in `rsq_tensor_view`.
     const int64_t *strides;
 } rsq_tensor_mut;
+
+/// How close a layer's output is to the float one, on the same inputs of the network. Set `struct_size` before the call.
+typedef struct rsq_layer_comparison {
+    /// `sizeof(rsq_layer_comparison)`, set by the caller.
+    uint32_t struct_size;
+    /// How the layer runs in the model, one of `RSQ_PRECISION_`.
+    int32_t precision;
+    /// Values compared.
+    uint64_t values;
+    /// `20 log10(|x| / |x - x_q|)`, in dB; infinite where both are the same.
+    double sqnr_db;
+    /// Cosine of the angle between both.
+    double cosine;
+    /// Share, 0 to 1, of the float values that lie below the range in which the tensor is held as bytes; 0 where it is not.
+    double clip_low;
+    /// Share of those above it.
+    double clip_high;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// 0.
+    uint32_t reserved;
+    /// The node's name, of an input its own; UTF-8.
+    char name[RSQ_NAME_BYTES];
+    /// The operator as ONNX calls it, such as "Conv"; "Input" for an input.
+    char op_type[RSQ_SHORT_NAME_BYTES];
+} rsq_layer_comparison;
+
+/// How close an output is to the float one, end to end. Set `struct_size` before the call.
+typedef struct rsq_output_comparison {
+    /// `sizeof(rsq_output_comparison)`, set by the caller.
+    uint32_t struct_size;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// As in `rsq_layer_comparison`.
+    double sqnr_db;
+    /// As in `rsq_layer_comparison`.
+    double cosine;
+    /// Share, 0 to 1, of the samples whose largest element is the same one; -1 for an output that is not `[n, classes]`.
+    double top1_agreement;
+    /// Its name, UTF-8.
+    char name[RSQ_NAME_BYTES];
+} rsq_output_comparison;
 
 /// The call did what it says. Every other status: no output was written, and handles stay usable.
 #define RSQ_OK 0
@@ -780,6 +825,53 @@ rsq_status rsq_run(struct rsq_session *session,
 
 /// Frees a session. NULL and stale handles are ignored; a run under way on another thread finishes first.
 void rsq_session_free(struct rsq_session *session);
+
+/// Makes a comparison of `model` with `graph`, of which it was made; it runs with the model's context. The caller frees
+/// `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `MISMATCH` (the model was made of another graph; the message names the first
+/// difference), `OUT_OF_MEMORY`.
+rsq_status rsq_comparison_new(const struct rsq_graph *graph,
+                              const struct rsq_model *model,
+                              struct rsq_comparison **out);
+
+/// Compares on one batch: one tensor for each input of the graph, in its order, f32. Any batch size; the results are those
+/// of all batches together, to the bit the same however they are cut. Tensors are looked at one by one: memory does not grow
+/// with the batch.
+///
+/// Statuses: as `rsq_calibrate`. A batch that is refused changes nothing.
+rsq_status rsq_compare(struct rsq_comparison *comparison,
+                       const struct rsq_tensor_view *inputs,
+                       size_t input_count);
+
+/// How many samples were compared (for a graph without a batch axis: batches).
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_comparison_samples(const struct rsq_comparison *comparison, uint64_t *out);
+
+/// Number of layers compared: the inputs that the model holds as bytes, then the layers in execution order. Those that only
+/// give a tensor another shape are left out. 0 before the first batch and for a bad handle.
+size_t rsq_comparison_layer_count(const struct rsq_comparison *comparison);
+
+/// How close a layer is to the float one. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `NOT_FOUND` (no such index).
+rsq_status rsq_comparison_layer_info(const struct rsq_comparison *comparison,
+                                     size_t index,
+                                     struct rsq_layer_comparison *out);
+
+/// Number of outputs. 0 for a bad handle.
+size_t rsq_comparison_output_count(const struct rsq_comparison *comparison);
+
+/// How close an output is to the float one, end to end. Set `out->struct_size` before.
+///
+/// Statuses: as `rsq_comparison_layer_info`.
+rsq_status rsq_comparison_output_info(const struct rsq_comparison *comparison,
+                                      size_t index,
+                                      struct rsq_output_comparison *out);
+
+/// Frees a comparison. NULL and stale handles are ignored.
+void rsq_comparison_free(struct rsq_comparison *comparison);
 
 #ifdef __cplusplus
 }  // extern "C"

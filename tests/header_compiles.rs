@@ -55,6 +55,10 @@ fn layout_conditions() -> Vec<String> {
             struct_size, precision, has_input_qparams, input_zero_point, input_scale, has_output_qparams, output_zero_point,
             output_scale, name_length, reason_length, name, op_type, reason
         }
+        rsq_layer_comparison {
+            struct_size, precision, values, sqnr_db, cosine, clip_low, clip_high, name_length, reserved, name, op_type
+        }
+        rsq_output_comparison { struct_size, name_length, sqnr_db, cosine, top1_agreement, name }
         rsq_step_info { struct_size, name_length, macs, name, op_type, kernel }
     }
 }

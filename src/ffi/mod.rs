@@ -7,7 +7,7 @@
 //! | `guard` | the boundary that no panic crosses |
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
-//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `model`, `session` | the functions, one file an object |
+//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `model`, `session`, `compare` | the functions, one file an object |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -16,6 +16,7 @@
 // The rule is the one above for all of them; repeated in each comment it would only fill the header.
 #![allow(clippy::missing_safety_doc)]
 
+mod compare;
 mod context;
 mod graph;
 mod guard;
@@ -36,6 +37,7 @@ mod version;
 #[allow(clippy::undocumented_unsafe_blocks)] // NULL is allowed everywhere: that is what is tested.
 mod tests;
 
+pub use compare::*;
 pub use context::*;
 pub use graph::*;
 #[cfg(feature = "test-internals")]

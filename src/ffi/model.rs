@@ -59,7 +59,7 @@ unsafe impl InfoStruct for rsq_layer_info {
 }
 const _: () = assert!(size_of::<rsq_layer_info>() == 616);
 
-fn precision_number(precision: LayerPrecision) -> i32 {
+pub(super) fn precision_number(precision: LayerPrecision) -> i32 {
     match precision {
         LayerPrecision::Int8Static => RSQ_PRECISION_INT8_STATIC,
         LayerPrecision::Int8Dynamic => RSQ_PRECISION_INT8_DYNAMIC,

@@ -41,6 +41,11 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_session_output_info", || unsafe { rsq_session_output_info(null(), 0, null_mut()) }),
     ("rsq_session_output_shape", || unsafe { rsq_session_output_shape(null(), null(), 1, 0, null_mut(), null_mut()) }),
     ("rsq_session_step_info", || unsafe { rsq_session_step_info(null(), 0, null_mut()) }),
+    ("rsq_comparison_new", || unsafe { rsq_comparison_new(null(), null(), null_mut()) }),
+    ("rsq_compare", || unsafe { rsq_compare(null_mut(), null(), 1) }),
+    ("rsq_comparison_samples", || unsafe { rsq_comparison_samples(null(), null_mut()) }),
+    ("rsq_comparison_layer_info", || unsafe { rsq_comparison_layer_info(null(), 0, null_mut()) }),
+    ("rsq_comparison_output_info", || unsafe { rsq_comparison_output_info(null(), 0, null_mut()) }),
     ("rsq_run", || unsafe { rsq_run(null_mut(), null(), 1, null(), 1) }),
 ];
 
@@ -55,6 +60,8 @@ const COUNTS: &[(&str, fn() -> usize)] = &[
     ("rsq_session_input_count", || rsq_session_input_count(null())),
     ("rsq_session_output_count", || rsq_session_output_count(null())),
     ("rsq_session_step_count", || rsq_session_step_count(null())),
+    ("rsq_comparison_layer_count", || rsq_comparison_layer_count(null())),
+    ("rsq_comparison_output_count", || rsq_comparison_output_count(null())),
     ("rsq_session_memory_bytes", || rsq_session_memory_bytes(null())),
 ];
 
@@ -65,6 +72,7 @@ const FREES: &[(&str, fn())] = &[
     ("rsq_qconfig_free", || rsq_qconfig_free(null_mut())),
     ("rsq_prepared_free", || rsq_prepared_free(null_mut())),
     ("rsq_model_free", || rsq_model_free(null_mut())),
+    ("rsq_comparison_free", || rsq_comparison_free(null_mut())),
     ("rsq_session_free", || rsq_session_free(null_mut())),
 ];
 

@@ -1,11 +1,13 @@
 //! The safe Rust facade: what the C API and the command line call. One file an object.
 mod calibration_file;
+mod compare;
 mod context;
 mod float_graph;
 mod model;
 mod prepared;
 mod session;
 
+pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};

@@ -10,18 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory of a session: an arena and scratch for each thread, and staged outputs. Runs one batch at a time.
 pub struct Executor {
-    plan: Arc<Plan>,
-    members: Vec<MemberMemory>,
-    bound: BoundTensors,
+    pub(super) plan: Arc<Plan>,
+    pub(super) members: Vec<MemberMemory>,
+    pub(super) bound: BoundTensors,
     /// Outputs of plans that may fail: copied to the caller when the run has succeeded.
-    staging: Vec<AlignedBuffer>,
+    pub(super) staging: Vec<AlignedBuffer>,
     max_samples: usize,
     failure: Mutex<Option<(usize, Error)>>,
 }
 
-struct MemberMemory {
-    arena: Mutex<AlignedBuffer>,
-    scratch: Mutex<AlignedBuffer>,
+pub(super) struct MemberMemory {
+    pub(super) arena: Mutex<AlignedBuffer>,
+    pub(super) scratch: Mutex<AlignedBuffer>,
 }
 
 /// A computed or input tensor of floats, as calibration sees it: the samples of one chunk.
@@ -101,7 +101,7 @@ impl Executor {
         members + self.staging.iter().map(|buffer| buffer.len()).sum::<usize>()
     }
 
-    fn bind(&mut self, samples: usize, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<()> {
+    pub(super) fn bind(&mut self, samples: usize, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<()> {
         let batches = if self.plan.chunk_samples == 0 { 1 } else { samples };
         let fits = |name: &str, index: usize, bytes: usize, sample_bytes: usize| {
             let needed = sample_bytes * batches;

@@ -3,6 +3,8 @@ mod executor;
 mod memory_plan;
 mod orders;
 mod plan;
+mod walk;
 
 pub use executor::{Executor, Observation};
 pub use plan::{Plan, PlanOptions, PlannedStep, PlannedTensor};
+pub use walk::Walk;
