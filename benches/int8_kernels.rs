@@ -5,7 +5,7 @@
 //! convolution driver does for a 1x1 kernel. `cargo bench --bench int8_kernels avx2 layer` runs the kernels and shapes
 //! whose names hold those words.
 use rsquant::isa::Isa;
-use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, SourceForm, Taps, int8_kernels};
+use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, SourceForm, SourceShape, Taps, int8_kernels};
 use rsquant::tensor::AlignedBuffer;
 use std::time::Instant;
 
@@ -96,7 +96,7 @@ impl<'a> Gemm<'a> {
 
     /// Times all pixels block by block; `widening` gathers each block's panel inside the measured time.
     fn gmacs(&mut self, widening: bool) -> f64 {
-        let form = self.kernel.source_form(1, self.k);
+        let form = self.kernel.source_form(&SourceShape { taps: [1, 1], groups: self.k / 4, merged: true, cols: self.pixels });
         self.kernel.enter();
         self.run(form, true);
         let seconds = fastest(|| self.run(form, widening));
@@ -111,7 +111,7 @@ impl<'a> Gemm<'a> {
             unsafe {
                 let (src, pixel_bytes) = match form {
                     SourceForm::Direct => (self.src.as_ptr().add(start * self.k), self.k),
-                    SourceForm::Gathered { bytes_per_value, k_multiple } => {
+                    SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                         let row = self.k.next_multiple_of(k_multiple) * bytes_per_value;
                         // With widening a block's panel is reused, as the driver does.
                         let panel = self.panel.as_mut_ptr().add(if widening { 0 } else { start * row });

@@ -6,10 +6,14 @@ mod amx_trap;
 
 use amx_trap::TilesBy;
 use rsquant::isa::{AmxInt8, Avx2, Avx512};
-use rsquant::kernels::conformance::{check_golden, check_int8};
-use rsquant::kernels::{AmxEpilogue, Int8Amx, Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, Taps, reference};
+use rsquant::kernels::conformance::cases::{Case, Scaling, Values};
+use rsquant::kernels::conformance::{check_golden, check_int8, check_int8_case};
+use rsquant::kernels::{
+    AmxEpilogue, Int8Amx, Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, SourceShape, Taps, reference,
+};
 use rsquant::packed::{ROW_BYTES, SLACK_BYTES};
 use rsquant::tensor::AlignedBuffer;
+use std::arch::asm;
 
 /// The kernel with every epilogue that this CPU can run; none on a CPU without AVX2.
 fn kernels() -> (TilesBy, Vec<Int8Amx>) {
@@ -123,4 +127,70 @@ fn check_in_place(kernel: &dyn Int8Kernel, rows: usize, cols: usize, groups: usi
     });
     assert_ne!(expected, dst, "the case must change something");
     assert!(expected == got, "{} differs: {rows} x {cols}, {groups} groups, {channels} channels", kernel.name());
+}
+
+/// Blocks of bytes with whole panels, whose epilogue stands between the products of the next block: few and many steps,
+/// tiles of odd and even rows, a last tile that overlaps by all lengths, one or two panels in the last pair.
+#[test]
+fn an_epilogue_between_products_gives_the_reference_s_bytes() {
+    with_every_kernel(|kernel| {
+        let mut cases = 0;
+        for residual in [false, true] {
+            for cols in [1, 2, 3, 16, 17, 18, 27, 31, 33, 40, 49, 54, 65] {
+                for groups in [1, 16, 32, 64] {
+                    let channels = [64, 80, 96, 36][cases % 4];
+                    let (values, scaling) =
+                        [(Values::Any, Scaling::Spread), (Values::Small, Scaling::Ties), (Values::Any, Scaling::Huge)][cases % 3];
+                    let ends = [(128, 0, 255), (7, 7, 101), (200, 50, 50)][cases % 3];
+                    let rows = 1 + cases % 2;
+                    let case = Case { rows, cols, groups, channels, residual, values, scaling, ends, seed: cases as u64, ..Case::plain() };
+                    check_int8_case(kernel, &case);
+                    cases += 1;
+                }
+            }
+        }
+        cases
+    });
+}
+
+/// Wide rows under a 3x3 kernel are read where they lie.
+#[test]
+fn a_wide_convolution_reads_pixels_where_they_lie() {
+    with_every_kernel(|kernel| {
+        let shape = SourceShape { taps: [3, 3], groups: 16, merged: false, cols: 20 };
+        assert_eq!(kernel.source_form(&shape), SourceForm::Direct);
+        let mut cases = 0;
+        for (groups, stride, src_gap) in [(16, 1, 0), (16, 2, 0), (12, 1, 16), (32, 1, 4)] {
+            for (tap_rows, tap_cols, skipped_taps) in [(3, 3, 0), (2, 3, 1), (3, 2, 1)] {
+                let taps = Case { tap_rows, tap_cols, skipped_taps, ..Case::plain() };
+                check_int8_case(kernel, &Case { rows: 2, cols: 20, groups, stride, src_gap, channels: 40, residual: true, ..taps });
+                cases += 1;
+            }
+        }
+        cases
+    });
+}
+
+/// The host may use tiles too: what it configured is not ours, and ours does not stay.
+#[test]
+fn a_region_takes_its_own_tiles_and_leaves_none() {
+    with_every_kernel(|kernel| {
+        for host_rows in [1u8, 16] {
+            let mut config = [0u8; 64];
+            config[0] = 1;
+            for tile in 0..8 {
+                config[16 + 2 * tile] = 64;
+                config[48 + tile] = host_rows;
+            }
+            check_in_place(kernel, 2, 17, 4, 32);
+            // SAFETY: tile instructions are executable, and this is a legal configuration.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack, readonly)) };
+            check_in_place(kernel, 2, 17, 4, 32);
+            let mut left = [1u8; 64];
+            // SAFETY: stores the 64 bytes of the configuration; all zero says that nothing is configured.
+            unsafe { asm!("sttilecfg [{}]", in(reg) &mut left, options(nostack)) };
+            assert_eq!(left, [0; 64], "tiles are configured behind the region");
+        }
+        2
+    });
 }

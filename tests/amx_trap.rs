@@ -109,6 +109,27 @@ fn products_equal_the_triple_loop() {
 }
 
 #[test]
+fn a_configuration_is_stored_as_it_was_loaded() {
+    println!("RAN: {}", amx_trap::install());
+    for config in [config(FULL), config(Shape { m: 3, n: 5, k: 2 }), [0; 64]] {
+        let mut stored = [1u8; 64];
+        // SAFETY: tile instructions are executable; 64 bytes are there on both sides.
+        unsafe {
+            asm!(
+                "ldtilecfg [{config}]",
+                "sttilecfg [{stored}]",
+                "tilerelease",
+                config = in(reg) &config,
+                stored = in(reg) &mut stored,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _,
+                options(nostack),
+            );
+        }
+        assert_eq!(stored, config);
+    }
+}
+
+#[test]
 fn a_load_zeroes_what_it_does_not_fill_and_tilezero_the_whole_tile() {
     amx_trap::install();
     let config = config(Shape { m: 3, n: 5, k: 2 });

@@ -20,7 +20,8 @@ fn dims(network: &NetworkEntry) -> Vec<Vec<usize>> {
 /// Calibrates on the network's own input, `batch` samples at a time.
 fn convert(context: &Context, network: &NetworkEntry, qconfig: &QConfig, batch: usize) -> Model {
     let graph = FloatGraph::from_onnx_file(&network.model()).unwrap();
-    let mut prepared = Prepared::new(context, &graph, qconfig, Some(dims(network))).unwrap_or_else(|error| panic!("{}: {error}", network.name));
+    let mut prepared =
+        Prepared::new(context, &graph, qconfig, Some(dims(network))).unwrap_or_else(|error| panic!("{}: {error}", network.name));
     let data = network.input_floats();
     let whole = network.inputs[0].shape[0];
     for first in (0..whole).step_by(batch) {
@@ -124,7 +125,11 @@ fn model_bytes_and_results_do_not_depend_on_isa_threads_or_batch() {
                     let context = context(threads, isa);
                     let batch = if network.symbolic_batch { threads.min(2) } else { usize::MAX >> 1 };
                     let model = convert(&context, &network, &qconfig, batch);
-                    assert!(model.to_bytes().unwrap() == file, "{}: the model file with {isa}, {threads} threads, batch {batch}", network.name);
+                    assert!(
+                        model.to_bytes().unwrap() == file,
+                        "{}: the model file with {isa}, {threads} threads, batch {batch}",
+                        network.name
+                    );
                     let loaded = Model::from_bytes(&context, &file).unwrap_or_else(|error| panic!("{}: {error}", network.name));
                     let outputs = bits(&run(&network, Session::new(&loaded, options(&network)).unwrap()));
                     assert!(outputs == reference, "{}: results with {isa} on {threads} threads", network.name);

@@ -47,7 +47,22 @@ pub enum SourceForm {
         bytes_per_value: usize,
         /// The panel's row is padded with zeros to a multiple of this many values.
         k_multiple: usize,
+        /// Bytes that a block of panel rows may take, so that it stays in the cache while all weights pass by.
+        block_bytes: usize,
     },
+}
+
+/// What a kernel needs to know of a convolution to choose the form of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceShape {
+    /// Kernel rows and columns; 1 x 1 also for a GEMM.
+    pub taps: [usize; 2],
+    /// 4-byte groups of `k` of one tap.
+    pub groups: usize,
+    /// Whether the taps of a kernel row lie side by side, so that the driver merges valid ones into one run.
+    pub merged: bool,
+    /// Output pixels of a row.
+    pub cols: usize,
 }
 
 /// An int8 convolution kernel: u8 activations, s8 weights, exact i32 accumulation, the epilogue of NUMERICS section 5.
@@ -62,8 +77,8 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// The instruction-set level whose cap admits this kernel.
     fn isa(&self) -> Isa;
 
-    /// The source form it wants for a convolution of `taps` runs (1: a 1x1 kernel or GEMM) with `k_per_tap` values each.
-    fn source_form(&self, taps: usize, k_per_tap: usize) -> SourceForm;
+    /// The source form it wants for a convolution of that shape.
+    fn source_form(&self, shape: &SourceShape) -> SourceForm;
 
     /// Output pixels that one tile holds; the driver prefers multiples.
     fn tile_pixels(&self) -> usize;

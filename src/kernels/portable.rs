@@ -8,7 +8,7 @@
 //! Preconditions: u8 pixels where they lie. Tails: channels past `stored_channels` are computed from zero weights and
 //! not stored. Overflow: 2 * 255 * 128 a pair, and the sum of `k <= 65793` products stays within i32.
 use super::epilogue_portable::store_pixel;
-use super::{DepthwiseBlock, DepthwiseKernel, Int8Block, Int8Kernel, Position, SourceForm};
+use super::{DepthwiseBlock, DepthwiseKernel, Int8Block, Int8Kernel, Position, SourceForm, SourceShape};
 use crate::isa::Isa;
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 
@@ -31,7 +31,7 @@ unsafe impl Int8Kernel for Int8Portable {
         Isa::Portable
     }
 
-    fn source_form(&self, _taps: usize, _k_per_tap: usize) -> SourceForm {
+    fn source_form(&self, _shape: &SourceShape) -> SourceForm {
         SourceForm::Direct
     }
 

@@ -3,7 +3,7 @@ use super::buffers::{Parameters, activation, pixels, rectangle_bytes, scratch, w
 use super::cases::{Case, Random, cases};
 use super::guarded::{GuardedBuffer, Placement};
 use crate::isa::Isa;
-use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, Taps, reference};
+use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps, reference};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES, SLACK_BYTES};
 use crate::tensor::round_up;
 
@@ -114,7 +114,8 @@ impl Problem {
     pub fn run(&self, kernel: &dyn Int8Kernel, placement: Placement) -> Vec<u8> {
         let k_per_tap = self.groups * K_GROUP;
         let k = self.taps[0] * self.taps[1] * k_per_tap;
-        let form = kernel.source_form(self.taps[0] * self.taps[1], k_per_tap);
+        // The block keeps its taps apart, whether a driver would merge them or not.
+        let form = kernel.source_form(&SourceShape { taps: self.taps, groups: self.groups, merged: false, cols: self.cols });
         let src = GuardedBuffer::new(&self.src, 1, placement);
         // A gathered panel meets all taps; a tile load may fetch whole rows past a short k.
         let skipped = if form == SourceForm::Direct { self.skipped_taps } else { 0 };
@@ -127,7 +128,7 @@ impl Problem {
         let panel;
         let (src_pixels, taps) = match form {
             SourceForm::Direct => (self.src_pixels(src.as_ptr()), self.direct_taps(&packed)),
-            SourceForm::Gathered { bytes_per_value, k_multiple } => {
+            SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                 let row = round_up(k, k_multiple) * bytes_per_value;
                 panel = self.gather(kernel, &src, row, bytes_per_value, placement);
                 (pixels(panel.as_ptr(), self.cols, row), gathered_taps(k / K_GROUP))

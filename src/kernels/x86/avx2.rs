@@ -18,12 +18,14 @@
 //! Overflow: 2 * 255 * 128 a `vpmaddwd`, and the sum of `k <= 65793` such products stays within i32.
 use super::epilogue_avx2::store_tile;
 use crate::isa::{Avx2, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Position, SourceForm};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Position, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::x86_64::*;
 
 /// Pixels of a full tile.
 const TILE_PIXELS: usize = 6;
+/// Bytes of a block of widened activations, which lies in L2.
+const PANEL_BLOCK_BYTES: usize = 128 << 10;
 /// Bytes of a widened row of a weight panel.
 const WIDE_ROW_BYTES: usize = 2 * ROW_BYTES;
 /// Bytes of a widened group of activations.
@@ -52,8 +54,8 @@ unsafe impl Int8Kernel for Int8Avx2 {
         Isa::Avx2
     }
 
-    fn source_form(&self, _taps: usize, _k_per_tap: usize) -> SourceForm {
-        SourceForm::Gathered { bytes_per_value: 2, k_multiple: K_GROUP }
+    fn source_form(&self, _shape: &SourceShape) -> SourceForm {
+        SourceForm::Gathered { bytes_per_value: 2, k_multiple: K_GROUP, block_bytes: PANEL_BLOCK_BYTES }
     }
 
     fn tile_pixels(&self) -> usize {

@@ -19,7 +19,7 @@
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
 use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
 use crate::isa::{Avx512Vnni, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Residual, SourceForm};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Residual, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -54,7 +54,7 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         Isa::Avx512Vnni
     }
 
-    fn source_form(&self, _taps: usize, _k_per_tap: usize) -> SourceForm {
+    fn source_form(&self, _shape: &SourceShape) -> SourceForm {
         SourceForm::Direct
     }
 

@@ -19,7 +19,7 @@
 use super::epilogue_avx2::store_tile;
 use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
 use crate::isa::{EvexProof, Isa, VexProof};
-use crate::kernels::{Int8Block, Int8Kernel, Position, SourceForm};
+use crate::kernels::{Int8Block, Int8Kernel, Position, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::x86_64::*;
 
@@ -54,7 +54,7 @@ macro_rules! kernel {
                 Isa::AvxVnni
             }
 
-            fn source_form(&self, _taps: usize, _k_per_tap: usize) -> SourceForm {
+            fn source_form(&self, _shape: &SourceShape) -> SourceForm {
                 SourceForm::Direct
             }
 

@@ -1,6 +1,7 @@
 //! Kernels in x86-64 intrinsics, one file an instruction set.
 pub mod amx_epilogue;
 pub mod amx_int8;
+mod amx_loop;
 pub mod amx_tiles;
 pub mod avx2;
 pub mod avx512_vnni;

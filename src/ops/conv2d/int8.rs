@@ -3,7 +3,7 @@ use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use crate::error::Result;
-use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, Taps};
+use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
 use crate::ops::layout::U8_INNER_MULTIPLE;
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
@@ -14,8 +14,6 @@ use std::sync::Arc;
 const SRC_BLOCK_BYTES: usize = 16 << 10;
 /// Weights that stay in L2 while pixel blocks pass by.
 const CACHED_WEIGHT_BYTES: usize = 192 << 10;
-/// A gathered panel block, in L2.
-const PANEL_BLOCK_BYTES: usize = 128 << 10;
 
 /// An int8 convolution or linear layer.
 pub struct Int8ConvStep {
@@ -48,7 +46,12 @@ impl Int8ConvStep {
         let geometry = geometry.collapsed();
         let shape = geometry.weight_shape();
         let k_per_tap = shape.groups_per_tap() * K_GROUP;
-        let form = kernel.source_form(shape.taps, k_per_tap);
+        let form = kernel.source_form(&SourceShape {
+            taps: geometry.kernel,
+            groups: shape.groups_per_tap(),
+            merged: geometry.dilations[1] == 1 && k_per_tap == pixel_bytes(&tensors.src),
+            cols: geometry.output[1],
+        });
         let whole = Region {
             rows: 0..geometry.output[0],
             cols: 0..geometry.output[1],
@@ -65,9 +68,9 @@ impl Int8ConvStep {
                 let bytes_of_pixel = pixel_bytes(&tensors.src) * geometry.strides[0] * geometry.strides[1];
                 round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
             }
-            SourceForm::Gathered { bytes_per_value, k_multiple } => {
+            SourceForm::Gathered { bytes_per_value, k_multiple, block_bytes } => {
                 let row = round_up(shape.taps * k_per_tap, k_multiple) * bytes_per_value;
-                round_up((PANEL_BLOCK_BYTES / row.max(1)).clamp(tile, 256), tile)
+                round_up((block_bytes / row.max(1)).clamp(tile, 256), tile)
             }
         };
         let tables = ChannelTables::new(&geometry, weights, scale, &regions, weight_bytes)?;
@@ -83,6 +86,14 @@ impl Int8ConvStep {
         mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
+    /// How many images are gathered as one row of pixels, so that the weights pass once for all of them: every one, where
+    /// this part computes whole images with the same tables and they lie side by side in the outputs.
+    fn gathered_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
+        let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
+        let dense = self.tensors.has_dense_outputs(geometry.output_pixels());
+        if self.form != SourceForm::Direct && whole && dense && !self.tables.is_dynamic() { images.max(1) } else { 1 }
+    }
+
     fn panel_row_values(&self, k_multiple: usize) -> usize {
         let shape = self.geometry.weight_shape();
         round_up(shape.taps * shape.groups_per_tap() * K_GROUP, k_multiple)
@@ -91,7 +102,7 @@ impl Int8ConvStep {
     fn gather_bytes(&self) -> usize {
         match self.form {
             SourceForm::Direct => 0,
-            SourceForm::Gathered { bytes_per_value, k_multiple } => {
+            SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                 // One row more: a run of zero points, the source of padded taps.
                 round_up((self.block_pixels + 1) * self.panel_row_values(k_multiple) * bytes_per_value, 64)
             }
@@ -111,6 +122,8 @@ struct ImageRun<'a> {
     ranges: PartRanges,
     tables: ImageTables<'a>,
     addresses: ImageAddresses,
+    /// Images whose pixels are gathered as one row; 1 where only a part of the image is.
+    images: usize,
 }
 
 impl ImageRun<'_> {
@@ -177,10 +190,10 @@ impl ImageRun<'_> {
         };
         let taps = Taps { run: taps.run.min(shape.taps * shape.groups_per_tap()), ..taps };
         let (region, class) = &step.regions[0];
-        // Consecutive output pixels lie side by side across rows, so blocks ignore rows.
+        // Consecutive output pixels lie side by side across rows (and images), so blocks ignore rows.
         let width = geometry.output[1];
         let first = self.ranges.rows.start * width + self.ranges.cols.start;
-        let last = (self.ranges.rows.end.max(1) - 1) * width + self.ranges.cols.end;
+        let last = (self.images - 1) * geometry.output_pixels() + (self.ranges.rows.end.max(1) - 1) * width + self.ranges.cols.end;
         for group in 0..geometry.groups {
             for start in (first..last).step_by(step.block_pixels) {
                 let end = (start + step.block_pixels).min(last);
@@ -200,6 +213,8 @@ impl ImageRun<'_> {
     /// All taps of one output pixel, in `k` order, into a panel row; padding is the zero point.
     fn gather_pixel(&self, pixel: usize, group: usize, bytes_per_value: usize, padding: &[u8], row: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
+        let (image, pixel) = (pixel / geometry.output_pixels(), pixel % geometry.output_pixels());
+        let src = self.addresses.src.wrapping_add(image * step.tensors.src_image_bytes());
         let (out_row, out_col) = (pixel / geometry.output[1], pixel % geometry.output[1]);
         let pixel_bytes = pixel_bytes(&step.tensors.src);
         let tap_values = padding.len();
@@ -213,11 +228,7 @@ impl ImageRun<'_> {
             for tap_col in 0..geometry.kernel[1] {
                 let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
                 let valid = row_inside && inside(1, out_col, tap_col);
-                let from = if valid {
-                    self.addresses.src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize)
-                } else {
-                    padding.as_ptr()
-                };
+                let from = if valid { src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
                 // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
                 // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
                 unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
@@ -246,14 +257,15 @@ impl Step for Int8ConvStep {
         let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let panel = &mut rest[..self.gather_bytes()];
+        let together = self.gathered_together(geometry, &ranges, images);
         self.kernel.enter();
-        for image in 0..images {
+        for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, image, table_scratch);
             let addresses = self.tensors.at(run.memory, image);
-            let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses };
+            let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses, images: together };
             match self.form {
                 SourceForm::Direct => image_run.run_direct(kernel_scratch),
-                SourceForm::Gathered { bytes_per_value, k_multiple } => {
+                SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                     image_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
                 }
             }

@@ -98,8 +98,18 @@ impl LayerTensors {
 
     /// Whether the images of every tensor lie one after another as rows of `pixels` pixels.
     pub fn are_dense_rows(&self, pixels: usize) -> bool {
+        self.src.sample_bytes == self.images() * pixels * pixel_bytes(&self.src) && self.has_dense_outputs(pixels)
+    }
+
+    /// Whether the images of destination and residual lie one after another as rows of `pixels` pixels.
+    pub fn has_dense_outputs(&self, pixels: usize) -> bool {
         let dense = |tensor: &Tensor| tensor.sample_bytes == self.images() * pixels * pixel_bytes(tensor);
-        dense(&self.src) && dense(&self.dst) && self.residual.as_ref().is_none_or(dense)
+        dense(&self.dst) && self.residual.as_ref().is_none_or(dense)
+    }
+
+    /// Bytes from one image of the source to the next.
+    pub fn src_image_bytes(&self) -> usize {
+        self.src.sample_bytes / self.images().max(1)
     }
 
     /// Destination pixels of a piece from `channel` on.

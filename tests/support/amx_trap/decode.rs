@@ -5,6 +5,8 @@
 pub enum Operation {
     /// `ldtilecfg`.
     LoadConfig { from: *const u8 },
+    /// `sttilecfg`.
+    StoreConfig { to: *mut u8 },
     /// `tilerelease`.
     Release,
     /// `tilezero`.
@@ -101,13 +103,12 @@ pub unsafe fn decode(at: *const u8, registers: &[libc::greg_t]) -> Option<Instru
     let memory = unsafe { memory_operand(at.add(4), extensions, registers) };
     let length = 4 + memory.length;
     let address = memory.base as usize;
+    // RIP-relative addresses count from the next instruction.
+    let rip = if modrm & 0xc7 == 0x05 { at as usize + length } else { 0 };
+    let config = address.wrapping_add_signed(memory.index).wrapping_add(rip) as *mut u8;
     match (opcode, prefix) {
-        (0x49, Prefix::None) if reg == 0 => {
-            // RIP-relative addresses count from the next instruction.
-            let rip = if modrm & 0xc7 == 0x05 { at as usize + length } else { 0 };
-            let from = address.wrapping_add_signed(memory.index).wrapping_add(rip) as *const u8;
-            done(Operation::LoadConfig { from }, length)
-        }
+        (0x49, Prefix::None) if reg == 0 => done(Operation::LoadConfig { from: config }, length),
+        (0x49, Prefix::P66) if reg == 0 => done(Operation::StoreConfig { to: config }, length),
         (0x4b, Prefix::PF2 | Prefix::P66) if memory.has_sib => {
             done(Operation::Load { tile: reg, from: address as *const u8, stride: memory.index }, length)
         }

@@ -95,6 +95,10 @@ unsafe fn execute(tiles: &mut Tiles, instruction: &Instruction) -> bool {
     unsafe {
         match instruction.operation {
             Operation::LoadConfig { from } => tiles.load_config(&from.cast::<[u8; 64]>().read_unaligned()),
+            Operation::StoreConfig { to } => {
+                to.cast::<[u8; 64]>().write_unaligned(tiles.config());
+                true
+            }
             Operation::Release => {
                 *tiles = Tiles::released();
                 true

@@ -47,6 +47,17 @@ impl Tiles {
         true
     }
 
+    /// The configuration as `sttilecfg` stores it: zeros where nothing is configured.
+    pub fn config(&self) -> [u8; 64] {
+        let mut config = [0; 64];
+        for (index, tile) in self.tiles.iter().enumerate().filter(|(_, tile)| tile.rows > 0) {
+            config[0] = 1;
+            config[16 + 2 * index] = tile.row_bytes as u8;
+            config[48 + index] = tile.rows as u8;
+        }
+        config
+    }
+
     /// The tile, if there is one of that number and it is configured.
     fn configured(&mut self, tile: usize) -> Option<&mut Tile> {
         self.tiles.get_mut(tile).filter(|tile| tile.rows > 0)
