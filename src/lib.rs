@@ -5,6 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`error`] | the one error type |
+//! | [`memory`] | lists that may be refused, the reserve for what may not |
 //! | [`tensor`] | shapes, element types, aligned and shared buffers, views |
 //! | [`quantize`] | what every quantized number means: qparams, requantization, observers, solvers, qconfig |
 //! | [`isa`] | which instruction sets the CPU has, and the tokens that prove it |
@@ -34,6 +35,7 @@ pub mod graph;
 pub mod isa;
 #[allow(unsafe_code)]
 pub mod kernels;
+pub mod memory;
 #[allow(unsafe_code)]
 pub mod model;
 pub mod onnx;

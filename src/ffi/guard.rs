@@ -1,6 +1,7 @@
 //! The boundary that no panic crosses: every export runs inside [`call`] or [`value`].
 use super::last_error;
 use super::status::{Failure, Outcome, RSQ_OK, RSQ_PANIC, rsq_status};
+use crate::memory;
 use crate::threads::inside_guarded_work;
 use std::any::Any;
 use std::cell::Cell;
@@ -23,7 +24,12 @@ struct Inside {
 impl Inside {
     fn enter() -> Self {
         CALLS.fetch_add(1, Relaxed);
-        Self { outer: INSIDE.replace(true) }
+        let outer = INSIDE.replace(true);
+        if !outer {
+            // What an earlier call was refused after its last checkpoint is not this one's failure.
+            memory::take_refusal();
+        }
+        Self { outer }
     }
 }
 

@@ -9,6 +9,7 @@
 //! So a stale, foreign, mistyped or random value is a status. Each call takes its own reference of the object: a free
 //! while another call uses it lets that call finish, and the object goes with its last reference.
 use super::status::{Failure, Outcome, RSQ_BUSY, RSQ_INVALID_HANDLE, RSQ_OUT_OF_MEMORY, RSQ_WRONG_STATE};
+use crate::memory;
 use std::any::Any;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
@@ -72,6 +73,7 @@ impl Table {
         }
         self.slots.try_reserve(1).map_err(room)?;
         self.empty.try_reserve(self.slots.len() + 1).map_err(room)?;
+        memory::checkpoint()?;
         self.slots.push(Slot { generation: 0, object: None });
         Ok(index)
     }
@@ -99,10 +101,12 @@ impl Table {
 /// Makes a handle for `object`.
 ///
 /// # Errors
-/// `RSQ_OUT_OF_MEMORY`.
+/// `RSQ_OUT_OF_MEMORY`, also where parts of `object` lie in the reserve, which they must not outlive the call in.
 pub(super) fn make<H: Handle>(object: H::Object) -> Outcome<*mut H> {
+    let object = Arc::new(object);
+    memory::checkpoint()?;
     let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-    let handle = table.insert(H::TAG, Arc::new(object))?;
+    let handle = table.insert(H::TAG, object)?;
     Ok(std::ptr::without_provenance_mut(handle))
 }
 

@@ -7,6 +7,7 @@ use super::pointers::{Out, array, fill, path};
 use super::qconfig::{RSQ_PRECISION_FLOAT, RSQ_PRECISION_INT8_DYNAMIC, RSQ_PRECISION_INT8_STATIC};
 use super::status::rsq_status;
 use super::{guard, handles};
+use crate::memory;
 use crate::pipeline::{LayerInfo, LayerPrecision, LoadMode, Model};
 use std::ffi::{c_char, c_void};
 
@@ -115,6 +116,7 @@ pub unsafe extern "C" fn rsq_model_to_buffer(
         // SAFETY: the caller's promise.
         let size = unsafe { Out::new(out_size, "out_size") }?;
         let bytes = handles::get(model)?.to_bytes()?;
+        memory::checkpoint()?;
         // SAFETY: the caller's promise.
         unsafe { fill(&bytes, buffer, capacity, size, bytes.len()) }
     })

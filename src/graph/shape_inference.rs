@@ -3,6 +3,7 @@ use super::ir::{Graph, Node};
 use super::ops::{Op, Reshape};
 use super::window;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::tensor::element_count;
 
 pub use super::window::{Window, conv_window, output_size, pool_window, resolve_padding, window_extent};
@@ -31,6 +32,7 @@ pub fn infer_shapes(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes> {
 pub(super) fn infer_undeclared(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes> {
     let mut shapes = seed(graph, inputs)?;
     for node in &graph.nodes {
+        memory::checkpoint()?;
         let shape = node_shape(graph, node, &shapes)?;
         shapes[node.output.index()] = Some(shape);
     }
@@ -41,6 +43,7 @@ pub(super) fn infer_undeclared(graph: &Graph, inputs: &[Vec<usize>]) -> Result<S
 pub(super) fn infer_as_far_as_possible(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes> {
     let mut shapes = seed(graph, inputs)?;
     for node in &graph.nodes {
+        memory::checkpoint()?;
         shapes[node.output.index()] = node_shape(graph, node, &shapes).ok();
     }
     Ok(shapes)

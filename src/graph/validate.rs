@@ -3,6 +3,7 @@ use super::ir::{Constant, ConstantId, Graph, Node};
 use super::ops::{Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Unary};
 use super::shape_inference::{MAX_RANK, infer_shapes};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::tensor::{DType, element_count};
 use std::collections::HashSet;
 
@@ -24,6 +25,7 @@ pub fn validate(graph: &Graph) -> Result<()> {
     check_values(graph)?;
     check_order(graph)?;
     for node in &graph.nodes {
+        memory::checkpoint()?;
         check_operator(graph, node).map_err(|error| name_node(error, node))?;
     }
     let declared: Option<Vec<Vec<usize>>> = graph.inputs.iter().map(|&id| graph.value(id).declared.iter().copied().collect()).collect();

@@ -1,5 +1,6 @@
 //! Replacing a file so that at every moment its path holds the old bytes or the new ones, whole.
 use crate::error::{Error, Result};
+use crate::memory;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) ->
     let (mut file, mut temporary) = Temporary::create(directory).map_err(failed)?;
     write(&mut file)?;
     file.sync_all().map_err(failed)?;
+    memory::checkpoint()?;
     drop(file);
     std::fs::rename(&temporary.path, path).map_err(failed)?;
     temporary.renamed = true;

@@ -9,6 +9,7 @@ use super::wire_check;
 use crate::error::{Error, Result};
 use crate::graph::rank_inference::operator_rank;
 use crate::graph::{Constant, ConstantId, Graph, Node, Op, ValueId, ValueType, validate};
+use crate::memory;
 use crate::tensor::{AlignedBuffer, DType, SharedBytes};
 use prost::Message;
 use prost::bytes::Bytes;
@@ -25,7 +26,8 @@ const FREE_CONSTANT_BYTES: usize = 1 << 20;
 
 /// Imports a model whose other files, if it has some, are in `external`.
 pub fn import(model: Bytes, external: ExternalData) -> Result<Graph> {
-    wire_check::check(&model)?;
+    // The decoder has no way to say that memory was refused: so it is not begun where there is none.
+    drop(memory::reserved::<u8>(wire_check::check(&model)?, "the tables of an ONNX model")?);
     let model_bytes = model.len();
     let ModelProto { graph, opset_import, .. } =
         ModelProto::decode(model).map_err(|error| Error::Parse(format!("not an ONNX model: {error}")))?;
@@ -184,6 +186,7 @@ impl Importer {
         let mut unsupported = Vec::new();
         self.graph.nodes.reserve_exact(nodes.len());
         for &index in order {
+            memory::checkpoint()?;
             let node = decode_node(nodes, index)?;
             let display = format!("node '{}' ({})", display_name(&node), node.op_type);
             let outputs = node.output.clone();

@@ -95,13 +95,15 @@ fn field(message: Message, number: u64) -> Field {
     }
 }
 
-/// Checks an encoded `ModelProto`.
+/// Checks an encoded `ModelProto`, and says how many bytes its tables will take at most.
 ///
 /// # Errors
 /// [`Error::Parse`] for bytes that are not a protobuf message or whose tables would take too much memory.
-pub fn check(model: &[u8]) -> Result<()> {
-    let mut left = model.len().saturating_mul(TABLE_SHARE).saturating_add(TABLE_BYTES);
-    check_message(model, Message::Model, 0, &mut left)
+pub fn check(model: &[u8]) -> Result<usize> {
+    let most = model.len().saturating_mul(TABLE_SHARE).saturating_add(TABLE_BYTES);
+    let mut left = most;
+    check_message(model, Message::Model, 0, &mut left)?;
+    Ok(most - left)
 }
 
 /// Checks one message; `base` is its offset in the file, `left` the bytes that are left for tables. Its calls nest as

@@ -5,6 +5,7 @@ use super::model::Model;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::graph::shape_inference::infer_shapes;
+use crate::memory;
 use crate::ops::StepInfo;
 use crate::runtime::{Executor, Plan, PlanOptions};
 use crate::tensor::{DType, TensorView, TensorViewMut};
@@ -84,6 +85,7 @@ impl Session {
         check_declared(&self.graph, &dims)?;
         let plan = Arc::new(Plan::new(&self.graph, &dims, PlanOptions { max_isa: self.context.max_isa() })?);
         let executor = Executor::new(plan, self.context.threads().threads(), self.options.max_batch)?;
+        memory::checkpoint()?;
         self.executor = Some(executor);
         self.planned = dims;
         Ok(())

@@ -2,6 +2,7 @@
 use super::observer::first_non_finite;
 use super::qparams::{QType, Scheme, Target, choose_qparams, quantize_value};
 use crate::error::{Error, Result};
+use crate::memory;
 use serde::{Deserialize, Serialize};
 
 /// What a user may ask of weights.
@@ -70,7 +71,7 @@ pub fn quantize_weights(weights: &[f32], out_channels: usize, config: &WeightQCo
             *scale = scale_of(channel)?;
         }
     }
-    let mut values = Vec::with_capacity(weights.len());
+    let mut values = memory::reserved(weights.len(), "quantized weights")?;
     for (scale, channel) in scales.iter().zip(weights.chunks_exact(channel_len.max(1))) {
         let inverse = 1.0 / scale;
         values.extend(channel.iter().map(|&weight| quantize_value(weight, inverse, 0, qmin, qmax) as i8));

@@ -73,7 +73,7 @@ impl Executor {
             true => plan
                 .output_dims
                 .iter()
-                .map(|dims| AlignedBuffer::zeroed(sample_bytes(dims) * samples, "a session's staged outputs"))
+                .map(|dims| AlignedBuffer::zeroed(sample_bytes(dims).saturating_mul(samples), "a session's staged outputs"))
                 .collect::<Result<Vec<_>>>()?,
             false => Vec::new(),
         };

@@ -7,6 +7,7 @@ use super::orders::orders;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
 use crate::isa::Isa;
+use crate::memory;
 use crate::ops::{DYNAMIC_ENTRY_BYTES, Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step};
 use std::collections::HashMap;
 
@@ -121,6 +122,7 @@ impl Plan {
         };
         planner.bind_inputs()?;
         for index in 0..graph.nodes.len() {
+            memory::checkpoint()?;
             planner.draft_node(index)?;
         }
         planner.bind_outputs()?;
@@ -325,6 +327,7 @@ impl Planner<'_> {
         let kernels = Kernels::best(options.max_isa);
         let mut steps = Vec::with_capacity(self.drafts.len());
         for draft in &self.drafts {
+            memory::checkpoint()?;
             let inputs: Vec<Tensor> = draft.inputs.iter().map(|&place| tensor(place)).collect();
             let output = tensor(draft.output);
             let step = match draft.work {

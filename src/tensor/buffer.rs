@@ -1,5 +1,6 @@
 //! Zeroed memory aligned to a cache line, which reports a refused allocation instead of aborting.
 use crate::error::{Error, Result};
+use crate::memory;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
@@ -24,6 +25,7 @@ impl AlignedBuffer {
     /// [`Error::OutOfMemory`].
     pub fn zeroed(len: usize, what: &str) -> Result<Self> {
         let refused = || Error::OutOfMemory { what: what.to_owned(), bytes: len };
+        memory::checkpoint()?;
         if len == 0 {
             return Ok(Self { start: NonNull::dangling(), len: 0 });
         }

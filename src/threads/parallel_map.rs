@@ -2,8 +2,9 @@
 use super::headroom::room_for_a_thread;
 use super::signals::BlockedSignals;
 use crate::isa::FloatControl;
+use crate::memory;
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
 /// Stack of a thread that maps: the work keeps its scratch on the heap.
 const STACK_BYTES: usize = 1 << 20;
@@ -18,14 +19,25 @@ where
     <I as IntoParallelIterator>::Iter: IndexedParallelIterator,
     R: Send,
 {
+    let refused = AtomicUsize::new(0);
     let work = |item| {
         let _float_control = FloatControl::set_default();
-        work(item)
+        let result = work(item);
+        refused.fetch_max(memory::take_refusal(), SeqCst);
+        result
     };
-    match pool() {
-        Some(pool) => pool.install(|| items.into_par_iter().map(work).collect()),
+    let earlier = memory::take_refusal();
+    let results = match pool() {
+        Some(pool) => pool.install(|| {
+            let results = items.into_par_iter().map(&work).collect();
+            refused.fetch_max(memory::take_refusal(), SeqCst);
+            results
+        }),
         None => items.into_iter().map(work).collect(),
-    }
+    };
+    // What the work's threads were refused, the calling thread was.
+    memory::note_refusal(earlier.max(refused.into_inner()));
+    results
 }
 
 /// The threads of one process.

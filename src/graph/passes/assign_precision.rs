@@ -5,6 +5,7 @@
 //! padding, concatenation) tie the qparams of their tensors.
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Graph, Node, Op, ValueId};
+use crate::memory;
 use crate::quantize::qconfig::ActivationQConfig;
 use crate::quantize::requantize::MAX_DEPTH;
 use crate::quantize::{Grain, LayerQConfig, Mode, QConfig};
@@ -121,6 +122,7 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
     let mut nodes = vec![NodePrecision::Static; graph.nodes.len()];
     let mut ties = Ties((0..graph.values.len()).collect());
     for (index, node) in graph.nodes.iter().enumerate().rev() {
+        memory::checkpoint()?;
         let mode = settings[index].mode;
         let output_wanted = wanted[node.output.index()];
         nodes[index] = match (depth(&node.op), mode) {
@@ -188,6 +190,7 @@ fn tied_sets(
     let mut set_of = vec![None; graph.values.len()];
     let mut observed: Vec<Vec<ValueId>> = Vec::new();
     for index in (0..graph.values.len()).filter(|&index| wanted[index]) {
+        memory::checkpoint()?;
         let root = ties.find(index);
         let set = *set_of_root[root].get_or_insert_with(|| {
             observed.push(Vec::new());
@@ -206,6 +209,7 @@ fn tied_sets(
     // The layers that read a tensor say how it is quantized; where none does, the operators that follow.
     let mut chosen: Vec<Option<(usize, bool)>> = vec![None; observed.len()];
     for (index, node) in graph.nodes.iter().enumerate().filter(|(index, _)| nodes[*index] == NodePrecision::Static) {
+        memory::checkpoint()?;
         for (position, input) in node.inputs.iter().enumerate() {
             let Some(set) = set_of[input.index()] else { continue };
             let is_layer = depth(&node.op).is_some() && position == 0;

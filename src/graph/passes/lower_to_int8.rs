@@ -5,6 +5,7 @@ use super::pack_float::{WeightLayout, float_weights};
 use super::quantize_weights::{dynamic_weights, static_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
+use crate::memory;
 use crate::quantize::{LayerQConfig, QuantizedWeights, quantize_weights};
 use crate::tensor::{DType, SharedBytes};
 use crate::threads::parallel_map;
@@ -34,6 +35,7 @@ pub fn quantize_all_weights(source: &Graph, assignment: &Assignment) -> Result<V
         NodePrecision::Float(_) => Ok(None),
         _ => quantized_weights(source, &source.nodes[index], &assignment.settings[index]),
     });
+    memory::checkpoint()?;
     weights.into_iter().collect()
 }
 
@@ -67,6 +69,7 @@ pub fn run(
         lowering.lowered.inputs.push(id);
     }
     for (index, weights) in weights.iter().enumerate() {
+        memory::checkpoint()?;
         lowering.lower_node(index, weights.as_ref())?;
     }
     for &output in &source.outputs {

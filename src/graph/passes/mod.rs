@@ -13,6 +13,7 @@ pub mod remove_unused;
 
 use super::ir::Graph;
 use crate::error::Result;
+use crate::memory;
 
 /// A network needs two or three rounds; a hostile one does not get more than this.
 const MAX_ROUNDS: usize = 8;
@@ -25,16 +26,20 @@ pub fn optimize(graph: &mut Graph) -> Result<()> {
     for _ in 0..MAX_ROUNDS {
         let nodes = graph.nodes.len();
         fold_identity::run(graph);
+        memory::checkpoint()?;
         fold_batch_norm::run(graph)?;
+        memory::checkpoint()?;
         fold_bias::run(graph)?;
+        memory::checkpoint()?;
         fuse_add::run(graph)?;
         fuse_activation::run(graph);
+        memory::checkpoint()?;
         if graph.nodes.len() == nodes {
             break;
         }
     }
     remove_unused::run(graph);
-    Ok(())
+    memory::checkpoint()
 }
 
 /// Keeps the nodes whose flag in `removed` is false.

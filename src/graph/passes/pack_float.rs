@@ -1,6 +1,7 @@
 //! Packs float weights into panels, so that they are held once, in the layout that kernels read.
 use crate::error::Result;
 use crate::graph::{Constant, ConstantId, Conv2d, ConvWeights, Graph, Op};
+use crate::memory;
 use crate::packed::{PANEL_CHANNELS, WeightShape, pack_depthwise, pack_f32, unpack_depthwise, unpack_f32};
 use crate::tensor::{DType, SharedBytes, round_up};
 use std::collections::HashMap;
@@ -77,11 +78,11 @@ pub fn float_weights(graph: &Graph, layout: WeightLayout, weights: &ConvWeights)
     match weights {
         ConvWeights::Float { weight, bias } => {
             let bias = bias_of(bias)?.map_or_else(|| vec![0.0; layout.out_channels()], <[f32]>::to_vec);
-            Ok(Some(FloatWeights { weight: graph.constant(*weight).as_f32()?.to_vec(), bias }))
+            Ok(Some(FloatWeights { weight: memory::copied(graph.constant(*weight).as_f32()?, "a layer's weights")?, bias }))
         }
         ConvWeights::PackedFloat { panels, bias } => {
             let panels = graph.constant(*panels).as_f32()?;
-            let mut weight = vec![0.0; layout.groups * layout.group_len()];
+            let mut weight = memory::filled(layout.groups * layout.group_len(), 0.0, "a layer's weights")?;
             if layout.depthwise {
                 unpack_depthwise(panels, layout.groups, layout.shape.taps, &mut weight);
             } else {
@@ -112,7 +113,7 @@ pub fn run(graph: &mut Graph) -> Result<()> {
         let panels = match done.get(&(weight, layout)) {
             Some(&panels) => panels,
             None => {
-                let panels = packed(graph.constant(weight).as_f32()?, layout);
+                let panels = packed(graph.constant(weight).as_f32()?, layout)?;
                 let panels = Constant { dtype: DType::F32, dims: vec![panels.len()], data: SharedBytes::copy_of(&panels)? };
                 let panels = graph.add_constant(panels);
                 done.insert((weight, layout), panels);
@@ -133,16 +134,16 @@ pub fn run(graph: &mut Graph) -> Result<()> {
 }
 
 /// The panels of all groups.
-fn packed(plain: &[f32], layout: WeightLayout) -> Vec<f32> {
+fn packed(plain: &[f32], layout: WeightLayout) -> Result<Vec<f32>> {
     if layout.depthwise {
-        let mut panels = vec![0f32; round_up(layout.groups, PANEL_CHANNELS) * layout.shape.taps];
+        let mut panels = memory::filled(round_up(layout.groups, PANEL_CHANNELS) * layout.shape.taps, 0f32, "packed weights")?;
         pack_depthwise(plain, layout.groups, layout.shape.taps, &mut panels);
-        return panels;
+        return Ok(panels);
     }
     let panel_len = layout.shape.panels() * layout.shape.panel_floats();
-    let mut panels = vec![0f32; layout.groups * panel_len];
+    let mut panels = memory::filled(layout.groups * panel_len, 0f32, "packed weights")?;
     for (panels, plain) in panels.chunks_mut(panel_len.max(1)).zip(plain.chunks(layout.group_len().max(1))) {
         pack_f32(plain, layout.shape, panels);
     }
-    panels
+    Ok(panels)
 }

@@ -2,6 +2,7 @@
 use super::pack_float::{FloatWeights, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph};
+use crate::memory;
 use crate::packed::{PANEL_CHANNELS, SLACK_BYTES, pack_depthwise, pack_s8, tap_sums};
 use crate::quantize::{QParams, QuantizedWeights};
 use crate::tensor::{DType, SharedBytes, round_up};
@@ -16,9 +17,9 @@ fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<
     let shape = layout.shape;
     if layout.depthwise {
         let padded = round_up(layout.groups, PANEL_CHANNELS);
-        let mut panels = vec![0i8; padded * shape.taps + SLACK_BYTES];
+        let mut panels = memory::filled(padded * shape.taps + SLACK_BYTES, 0i8, "packed weights")?;
         pack_depthwise(values, layout.groups, shape.taps, &mut panels);
-        let mut sums = vec![0i32; padded * shape.taps];
+        let mut sums = memory::filled(padded * shape.taps, 0i32, "sums of weights")?;
         for (channel, taps) in values.chunks(shape.taps).enumerate() {
             taps.iter().enumerate().for_each(|(tap, value)| sums[tap * padded + channel] = i32::from(*value));
         }
@@ -26,8 +27,8 @@ fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<
     }
     let group_bytes = shape.panels() * shape.panel_bytes();
     let group_sums = shape.taps * round_up(shape.oc, PANEL_CHANNELS);
-    let mut panels = vec![0i8; layout.groups * group_bytes + SLACK_BYTES];
-    let mut sums = vec![0i32; layout.groups * group_sums];
+    let mut panels = memory::filled(layout.groups * group_bytes + SLACK_BYTES, 0i8, "packed weights")?;
+    let mut sums = memory::filled(layout.groups * group_sums, 0i32, "sums of weights")?;
     for (group, values) in values.chunks(layout.group_len()).enumerate() {
         pack_s8(values, shape, &mut panels[group * group_bytes..][..group_bytes]);
         tap_sums(values, shape, &mut sums[group * group_sums..][..group_sums]);
