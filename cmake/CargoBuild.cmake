@@ -30,7 +30,7 @@ macro(rsq_cargo_build)
   # beside the library has the name that programs of the build tree look for.
   add_custom_target(rsquant_cargo ALL
     COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${RSQ_CARGO_TARGET_DIR}"
-            "${RSQ_CARGO}" build --release --locked --lib --bins ${RSQ_CARGO_FLAGS}
+            "${RSQ_CARGO}" build --release --locked --lib --bins --features reserve-allocator ${RSQ_CARGO_FLAGS}
     COMMAND "${CMAKE_COMMAND}" -E create_symlink librsquant.so "${RSQ_SHARED_LIBRARY}.${RSQ_ABI_VERSION}"
     BYPRODUCTS "${RSQ_SHARED_LIBRARY}" "${RSQ_STATIC_LIBRARY}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"

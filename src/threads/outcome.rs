@@ -3,10 +3,12 @@ use super::barrier::Broken;
 use super::wait_point::lock;
 use crate::error::{Error, Result};
 use crate::isa::FloatControl;
+use crate::memory;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -18,13 +20,16 @@ pub fn inside_guarded_work() -> bool {
     GUARDED.get()
 }
 
-/// The first panic of a run.
+/// The first panic of a run, and what its members were refused of memory.
 #[derive(Debug)]
-pub(super) struct Outcome(Mutex<Option<String>>);
+pub(super) struct Outcome {
+    panic: Mutex<Option<String>>,
+    refused_bytes: AtomicUsize,
+}
 
 impl Outcome {
     pub const fn new() -> Self {
-        Self(Mutex::new(None))
+        Self { panic: Mutex::new(None), refused_bytes: AtomicUsize::new(0) }
     }
 
     /// Calls `work` with the float control register at its defaults, and restores the thread's own setting. False if
@@ -34,18 +39,20 @@ impl Outcome {
         let outer = GUARDED.replace(true);
         let result = catch_unwind(AssertUnwindSafe(work));
         GUARDED.set(outer);
+        self.refused_bytes.fetch_max(memory::take_refusal(), SeqCst);
         let Err(payload) = result else { return true };
         // A member that only followed another one's panic has nothing to tell.
         if !payload.is::<Broken>() {
             let message = message_of(payload);
-            lock(&self.0).get_or_insert(message);
+            lock(&self.panic).get_or_insert(message);
         }
         false
     }
 
-    /// What became of the run; ready for the next one.
+    /// What became of the run; ready for the next one. What a member was refused, the calling thread was.
     pub fn take(&self) -> Result<()> {
-        lock(&self.0).take().map_or(Ok(()), |message| Err(Error::Panic(message)))
+        memory::note_refusal(self.refused_bytes.swap(0, SeqCst));
+        lock(&self.panic).take().map_or(Ok(()), |message| Err(Error::Panic(message)))
     }
 }
 
@@ -77,6 +84,19 @@ mod tests {
         assert!(!outcome.guard(|| panic!("second")));
         assert_eq!(outcome.take(), Err(Error::Panic("first 1".into())));
         assert_eq!(outcome.take(), Ok(()));
+    }
+
+    #[test]
+    fn a_members_refused_memory_is_the_callers() {
+        let outcome = Outcome::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(outcome.guard(|| memory::note_refusal(40)));
+                assert_eq!(memory::checkpoint(), Ok(()));
+            });
+        });
+        assert_eq!((outcome.take(), memory::take_refusal()), (Ok(()), 40));
+        assert_eq!((outcome.take(), memory::take_refusal()), (Ok(()), 0));
     }
 
     #[test]
