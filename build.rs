@@ -98,8 +98,10 @@ fn write_header(root: &str) -> Result<(), String> {
 
 /// The files of src/ffi in the order that a reader of the header wants.
 fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
-    let order =
-        ["status", "version", "info", "options", "tensors", "context", "graph", "qconfig", "prepared", "model", "session", "compare"];
+    let order = [
+        "status", "version", "info", "options", "tensors", "context", "graph", "qconfig", "prepared", "recipe", "model", "session",
+        "compare",
+    ];
     let sources = order.map(|name| room.join(name).with_extension("rs"));
     match sources.iter().find(|source| !source.is_file()) {
         Some(missing) => Err(format!("{} is not there", missing.display())),

@@ -174,6 +174,10 @@ typedef struct rsq_prepared rsq_prepared;
 /// Exclusive. What is to be quantized, and how: defaults, then settings by scope.
 typedef struct rsq_qconfig rsq_qconfig;
 
+/// Shared. An immutable recipe: a qconfig and the qparams that a calibration came to, without any data. docs/RECIPE.md has
+/// its JSON.
+typedef struct rsq_recipe rsq_recipe;
+
 /// Exclusive. The memory of one run at a time. For N threads make N sessions of one model.
 typedef struct rsq_session rsq_session;
 
@@ -303,6 +307,38 @@ typedef struct rsq_tensor_view {
     /// NULL, or `rank` strides in elements; other than dense ones are `RSQ_UNSUPPORTED`.
     const int64_t *strides;
 } rsq_tensor_view;
+
+/// QParams of a tensor, or of several that share them. Set `struct_size` before the call.
+typedef struct rsq_recipe_activation {
+    /// `sizeof(rsq_recipe_activation)`, set by the caller.
+    uint32_t struct_size;
+    /// `RSQ_DTYPE_U8` or `RSQ_DTYPE_S8`.
+    int32_t dtype;
+    /// 1 if `scale` and `zero_point` are stated; otherwise they follow from the range.
+    int32_t has_qparams;
+    /// The integer that stands for 0.0, in the numbers of `dtype`.
+    int32_t zero_point;
+    /// Real units of an integer step.
+    float scale;
+    /// 1 if `low` and `high` are stated.
+    int32_t has_range;
+    /// Lower end of the solved range.
+    float low;
+    /// Upper end.
+    float high;
+    /// The `RSQ_SOLVER_` that won; 0 where none is stated.
+    int32_t solver;
+    /// Tensors that share the qparams.
+    uint32_t tensor_count;
+    /// The signal-to-noise ratio that the solver predicts, in dB; 0 where none is stated.
+    double predicted_sqnr_db;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// 0.
+    uint32_t reserved;
+    /// The first tensor's name, UTF-8.
+    char name[RSQ_NAME_BYTES];
+} rsq_recipe_activation;
 
 /// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
 typedef struct rsq_layer_info {
@@ -689,6 +725,58 @@ rsq_status rsq_convert(const struct rsq_prepared *prepared, struct rsq_model **o
 
 /// Frees a prepared. NULL and stale handles are ignored; models made of it stay usable.
 void rsq_prepared_free(struct rsq_prepared *prepared);
+
+/// Solves all qparams of a calibrated graph and writes them down: what `rsq_convert` would use. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
+/// (weights), `OUT_OF_MEMORY`.
+rsq_status rsq_prepared_recipe(const struct rsq_prepared *prepared,
+                               struct rsq_recipe **out);
+
+/// Reads a recipe from JSON, a C string in UTF-8. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `PARSE` (also for an unknown key) and `INVALID_ARGUMENT` (a contradiction; the messages name
+/// the path in the JSON), `VERSION` (of a newer format), `OUT_OF_MEMORY`.
+rsq_status rsq_recipe_from_json(const char *utf8_json,
+                                struct rsq_recipe **out);
+
+/// Reads a recipe file. The caller frees `*out`.
+///
+/// Statuses: `IO`, and as `rsq_recipe_from_json`.
+rsq_status rsq_recipe_load(const char *utf8_path, struct rsq_recipe **out);
+
+/// Writes a recipe to a file, which is replaced at once or stays as it was.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `IO`.
+rsq_status rsq_recipe_save(const struct rsq_recipe *recipe, const char *utf8_path);
+
+/// Writes a recipe as JSON in UTF-8: first call with `buffer` NULL, which tells the length without the NUL, then with a
+/// buffer of `capacity` bytes, at least one more than that.
+///
+/// Statuses: `NULL_ARGUMENT` (`out_length`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small).
+rsq_status rsq_recipe_to_json(const struct rsq_recipe *recipe, char *buffer, size_t capacity, size_t *out_length);
+
+/// Number of entries for activations. 0 for a bad handle.
+size_t rsq_recipe_activation_count(const struct rsq_recipe *recipe);
+
+/// One entry for activations. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `NOT_FOUND` (no such index).
+rsq_status rsq_recipe_activation_info(const struct rsq_recipe *recipe, size_t index, struct rsq_recipe_activation *out);
+
+/// Makes an int8 model of a graph with a recipe, without calibration data. From the recipe of a calibration, the model has
+/// the bytes that `rsq_convert` gives. `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `MISMATCH` (the recipe is for another model; the message names the first
+/// difference), `INVALID_ARGUMENT` (the recipe contradicts itself; the message names the path in its JSON), `UNSUPPORTED` (a
+/// strict qconfig, and a layer that would stay float), `NOT_FINITE`, `OUT_OF_MEMORY`.
+rsq_status rsq_convert_with_recipe(const struct rsq_context *context,
+                                   const struct rsq_graph *graph,
+                                   const struct rsq_recipe *recipe,
+                                   struct rsq_model **out);
+
+/// Frees a recipe. NULL and stale handles are ignored; models made of it stay usable.
+void rsq_recipe_free(struct rsq_recipe *recipe);
 
 /// Writes a model to a file, which is replaced at once or stays as it was.
 ///

@@ -39,6 +39,7 @@ using TensorInfo = rsq_tensor_info;
 using NodeInfo = rsq_node_info;
 using LayerInfo = rsq_layer_info;
 using StepInfo = rsq_step_info;
+using RecipeActivation = rsq_recipe_activation;
 using LayerComparison = rsq_layer_comparison;
 using OutputComparison = rsq_output_comparison;
 
@@ -442,6 +443,30 @@ public:
     Outcome<LayerInfo> layer(std::size_t index) const { return detail::info(rsq_model_layer_info, get(), index); }
 };
 
+// A qconfig and the qparams that a calibration came to, without any data.
+class Recipe : public Handle<rsq_recipe, rsq_recipe_free> {
+public:
+    using Handle::Handle;
+    static Outcome<Recipe> from_json(const std::string& json) { return detail::make<Recipe>(rsq_recipe_from_json, json.c_str()); }
+    static Outcome<Recipe> load(const std::string& path) { return detail::make<Recipe>(rsq_recipe_load, path.c_str()); }
+    Outcome<void> save(const std::string& path) const { return detail::finish(rsq_recipe_save(get(), path.c_str())); }
+    Outcome<std::string> to_json() const {
+        std::size_t length = 0;
+        rsq_status status = rsq_recipe_to_json(get(), nullptr, 0, &length);
+        std::string json(length, '\0');
+        if (status == RSQ_OK) {
+            status = rsq_recipe_to_json(get(), json.data(), length + 1, &length);
+        }
+        return detail::finish(status, std::move(json));
+    }
+    std::size_t activation_count() const { return rsq_recipe_activation_count(get()); }
+    Outcome<RecipeActivation> activation(std::size_t index) const { return detail::info(rsq_recipe_activation_info, get(), index); }
+    // An int8 model of `graph`, without calibration data.
+    Outcome<Model> convert(const Graph& graph, const Context& context = {}) const {
+        return detail::make<Model>(rsq_convert_with_recipe, context.get(), graph.get(), get());
+    }
+};
+
 // A graph with observers in place.
 class Prepared : public Handle<rsq_prepared, rsq_prepared_free> {
 public:
@@ -469,6 +494,8 @@ public:
     Outcome<void> save_calibration(const std::string& path) const { return detail::finish(rsq_calibration_save(get(), path.c_str())); }
     Outcome<void> load_calibration(const std::string& path) { return detail::finish(rsq_calibration_load(get(), path.c_str())); }
     Outcome<void> merge_calibration(const std::string& path) { return detail::finish(rsq_calibration_merge(get(), path.c_str())); }
+    // The solved qparams: what convert() would use.
+    Outcome<Recipe> recipe() const { return detail::make<Recipe>(rsq_prepared_recipe, get()); }
     Outcome<Model> convert() const {
         return detail::make<Model>(rsq_convert, get());
     }

@@ -7,7 +7,7 @@
 //! | `guard` | the boundary that no panic crosses |
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
-//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `model`, `session`, `compare` | the functions, one file an object |
+//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare` | the functions, one file an object |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -28,6 +28,7 @@ mod options;
 mod pointers;
 mod prepared;
 mod qconfig;
+mod recipe;
 mod session;
 mod status;
 mod tensors;
@@ -47,6 +48,7 @@ pub use model::*;
 pub use options::*;
 pub use prepared::*;
 pub use qconfig::*;
+pub use recipe::*;
 pub use session::*;
 pub use status::*;
 pub use tensors::*;

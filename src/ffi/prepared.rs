@@ -14,6 +14,7 @@ use crate::pipeline::Prepared;
 use std::ffi::c_char;
 use std::path::Path;
 use std::ptr::null;
+use std::sync::RwLockReadGuard;
 
 /// Exclusive. A graph with observers in place: collects statistics of activations, and converts to int8.
 pub struct rsq_prepared {
@@ -31,6 +32,13 @@ pub(super) struct PreparedObject {
     prepared: Exclusive<Prepared>,
     /// Inputs of the graph.
     input_count: usize,
+}
+
+impl PreparedObject {
+    /// The prepared graph for a call that reads it.
+    pub fn read(&self) -> Outcome<RwLockReadGuard<'_, Prepared>> {
+        self.prepared.read()
+    }
 }
 
 /// How to prepare. All zero but `struct_size`: the default.

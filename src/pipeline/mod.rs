@@ -5,6 +5,7 @@ mod context;
 mod float_graph;
 mod model;
 mod prepared;
+mod recipe;
 mod session;
 
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
@@ -12,4 +13,5 @@ pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use prepared::Prepared;
+pub use recipe::{load_recipe, save_recipe};
 pub use session::{Session, SessionOptions};

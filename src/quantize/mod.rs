@@ -1,10 +1,12 @@
-//! What every quantized number means: qparams, the requantization formula, observers, solvers and the qconfig.
+//! What every quantized number means: qparams, the requantization formula, observers, solvers, the qconfig and the recipe.
 #[cfg(any(test, feature = "test-internals"))]
 pub mod golden;
+mod json;
 pub mod metrics;
 pub mod observer;
 pub mod qconfig;
 mod qparams;
+pub mod recipe;
 pub mod requantize;
 mod solver;
 mod weights;
@@ -12,6 +14,7 @@ mod weights;
 pub use observer::{ObserverKind, ObserverState};
 pub use qconfig::{Grain, LayerQConfig, LayerSettings, Mode, QConfig};
 pub use qparams::{QParams, QType, SCALE_FLOOR, Scheme, Target, choose_qparams, quantize_value};
+pub use recipe::Recipe;
 pub use requantize::MAX_DEPTH;
 pub use solver::{DEFAULT_PERCENTILE, Solved, SolverKind, solve, solve_range, solve_tied};
-pub use weights::{QuantizedWeights, WeightQConfig, quantize_weights};
+pub use weights::{QuantizedWeights, WeightQConfig, quantize_weights, quantize_weights_with};

@@ -46,31 +46,56 @@ pub struct QuantizedWeights {
 /// [`Error::NotFinite`] naming the first NaN or infinity and its index, [`Error::ShapeMismatch`] if the values are not a
 /// multiple of the channels, [`Error::InvalidArgument`] for an affine scheme.
 pub fn quantize_weights(weights: &[f32], out_channels: usize, config: &WeightQConfig) -> Result<QuantizedWeights> {
-    if config.scheme == Scheme::Affine {
-        return Err(Error::InvalidArgument("weights are symmetric: the scheme affine is not for them".into()));
-    }
-    if let Some(index) = first_non_finite(weights) {
-        return Err(Error::NotFinite(format!("weight {} at index {index}", weights[index])));
-    }
-    if out_channels == 0 && weights.is_empty() {
-        return Ok(QuantizedWeights { values: Vec::new(), scales: Vec::new() });
-    }
-    if out_channels == 0 || !weights.len().is_multiple_of(out_channels) {
-        return Err(Error::ShapeMismatch(format!("{} weights for {out_channels} output channels", weights.len())));
-    }
+    let channel_len = channel_len(weights, out_channels, config)?;
     let target = config.target();
-    let (qmin, qmax) = target.range();
     let scale_of = |values: &[f32]| {
         let bound = values.iter().fold(0f32, |bound, value| bound.max(value.abs()));
         choose_qparams(-bound, bound, target).map(|qparams| qparams.scale)
     };
-    let channel_len = weights.len() / out_channels;
     let mut scales = vec![scale_of(weights)?; out_channels];
     if config.per_channel {
         for (scale, channel) in scales.iter_mut().zip(weights.chunks_exact(channel_len.max(1))) {
             *scale = scale_of(channel)?;
         }
     }
+    with_scales(weights, channel_len, scales, config)
+}
+
+/// Quantizes `[out_channels, ..]` weights with scales that are known: one for each channel, or one for all where `config` says
+/// per tensor.
+///
+/// # Errors
+/// As [`quantize_weights`]; [`Error::InvalidArgument`] for another number of scales, or one that is not finite and above zero.
+pub fn quantize_weights_with(weights: &[f32], out_channels: usize, scales: &[f32], config: &WeightQConfig) -> Result<QuantizedWeights> {
+    let channel_len = channel_len(weights, out_channels, config)?;
+    let needed = if config.per_channel { out_channels } else { 1 };
+    if scales.len() != needed {
+        return Err(Error::InvalidArgument(format!("{} weight scales where {needed} are needed", scales.len())));
+    }
+    if let Some(channel) = scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
+        return Err(Error::InvalidArgument(format!("weight scale {channel} is {}, not finite and above zero", scales[channel])));
+    }
+    let scales = if config.per_channel { scales.to_vec() } else { vec![scales[0]; out_channels] };
+    with_scales(weights, channel_len, scales, config)
+}
+
+/// Checks the weights; how many a channel has.
+fn channel_len(weights: &[f32], out_channels: usize, config: &WeightQConfig) -> Result<usize> {
+    if config.scheme == Scheme::Affine {
+        return Err(Error::InvalidArgument("weights are symmetric: the scheme affine is not for them".into()));
+    }
+    if let Some(index) = first_non_finite(weights) {
+        return Err(Error::NotFinite(format!("weight {} at index {index}", weights[index])));
+    }
+    match (out_channels, weights.len()) {
+        (0, 0) => Ok(0),
+        (channels, len) if channels > 0 && len.is_multiple_of(channels) => Ok(len / channels),
+        (channels, len) => Err(Error::ShapeMismatch(format!("{len} weights for {channels} output channels"))),
+    }
+}
+
+fn with_scales(weights: &[f32], channel_len: usize, scales: Vec<f32>, config: &WeightQConfig) -> Result<QuantizedWeights> {
+    let (qmin, qmax) = config.target().range();
     let mut values = memory::reserved(weights.len(), "quantized weights")?;
     for (scale, channel) in scales.iter().zip(weights.chunks_exact(channel_len.max(1))) {
         let inverse = 1.0 / scale;
@@ -107,6 +132,21 @@ mod tests {
         let reduced = WeightQConfig { reduce_range: true, ..Default::default() };
         let quantized = quantize_weights(&[-1.0, 1.0], 1, &reduced).unwrap();
         assert_eq!((quantized.values, quantized.scales), (vec![-64, 63], vec![1.0 / 63.5]));
+    }
+
+    #[test]
+    fn given_scales_are_used_and_those_computed_give_the_same() {
+        for per_channel in [true, false] {
+            let config = WeightQConfig { per_channel, ..Default::default() };
+            let computed = quantize_weights(&WEIGHTS, 2, &config).unwrap();
+            let scales = if per_channel { &computed.scales[..] } else { &computed.scales[..1] };
+            assert_eq!(quantize_weights_with(&WEIGHTS, 2, scales, &config).unwrap(), computed);
+        }
+        let doubled = quantize_weights_with(&WEIGHTS, 2, &[2.0 / 127.5, 16.0 / 127.5], &WeightQConfig::default()).unwrap();
+        assert_eq!(doubled.values, [64, -32, 16, -64, 0, 63]);
+        for bad in [&[1.0][..], &[1.0, 0.0], &[1.0, f32::NAN], &[1.0; 3]] {
+            assert!(matches!(quantize_weights_with(&WEIGHTS, 2, bad, &WeightQConfig::default()), Err(Error::InvalidArgument(_))));
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ const function *context_calls(void);
 const function *graph_calls(void);
 const function *qconfig_calls(void);
 const function *prepared_calls(void);
+const function *recipe_calls(void);
 const function *model_calls(void);
 const function *session_calls(void);
 

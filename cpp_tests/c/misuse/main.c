@@ -140,6 +140,7 @@ int main(int argc, char **argv) {
     add_rows(graph_calls());
     add_rows(qconfig_calls());
     add_rows(prepared_calls());
+    add_rows(recipe_calls());
     add_rows(model_calls());
     add_rows(session_calls());
     check_complete(argv[2]);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH_BYTES], scratch_path[PATH_BYTES];
+char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH_BYTES], recipe_path[PATH_BYTES], scratch_path[PATH_BYTES];
 unsigned char *onnx_bytes, *model_bytes;
 size_t onnx_size, model_size;
 float *images;
@@ -85,6 +85,12 @@ void *object_new(object_type type) {
             object = prepared;
             break;
         }
+        case OBJECT_RECIPE: {
+            rsq_recipe *recipe = NULL;
+            require(rsq_prepared_recipe(living[OBJECT_PREPARED], &recipe), "rsq_prepared_recipe");
+            object = recipe;
+            break;
+        }
         case OBJECT_MODEL: {
             rsq_model *model = NULL;
             require(rsq_convert(living[OBJECT_PREPARED], &model), "rsq_convert");
@@ -109,6 +115,7 @@ void object_free(object_type type, void *object) {
         case OBJECT_GRAPH: rsq_graph_free(object); break;
         case OBJECT_QCONFIG: rsq_qconfig_free(object); break;
         case OBJECT_PREPARED: rsq_prepared_free(object); break;
+        case OBJECT_RECIPE: rsq_recipe_free(object); break;
         case OBJECT_MODEL: rsq_model_free(object); break;
         case OBJECT_SESSION: rsq_session_free(object); break;
         case OBJECT_TYPES: break;
@@ -125,6 +132,7 @@ void objects_setup(const char *networks, const char *folder) {
     sprintf(onnx_path, "%.900s/resnet_like/model.onnx", networks);
     sprintf(model_path, "%.900s/misuse_model.rsq", folder);
     sprintf(calibration_path, "%.900s/misuse_calibration.rsq", folder);
+    sprintf(recipe_path, "%.900s/misuse_recipe.json", folder);
     sprintf(scratch_path, "%.900s/misuse_scratch.rsq", folder);
     onnx_bytes = read_file(onnx_path, &onnx_size);
     images = malloc(sizeof(float) * BATCH * IMAGE_FLOATS);
@@ -143,6 +151,7 @@ void objects_setup(const char *networks, const char *folder) {
         object_free(type, freed[type]);
     }
     require(rsq_model_save(living[OBJECT_MODEL], model_path), "rsq_model_save");
+    require(rsq_recipe_save(living[OBJECT_RECIPE], recipe_path), "rsq_recipe_save");
     require(rsq_calibration_save(living[OBJECT_PREPARED], calibration_path), "rsq_calibration_save");
     model_bytes = read_file(model_path, &model_size);
     require(run(expected), "rsq_run");
@@ -158,6 +167,7 @@ void objects_teardown(void) {
     free(images);
     remove(model_path);
     remove(calibration_path);
+    remove(recipe_path);
     remove(scratch_path);
 }
 
@@ -171,6 +181,7 @@ int objects_work(void) {
     const rsq_status made = rsq_float_session_new(living[OBJECT_CONTEXT], living[OBJECT_GRAPH], NULL, &session);
     rsq_session_free(session);
     return asked[0] == RSQ_OK && asked[1] == RSQ_OK && made == RSQ_OK && samples >= BATCH && length > 0 &&
-           rsq_graph_node_count(living[OBJECT_GRAPH]) > 0 && rsq_model_layer_count(living[OBJECT_MODEL]) > 0 && run(logits) == RSQ_OK &&
+           rsq_graph_node_count(living[OBJECT_GRAPH]) > 0 && rsq_recipe_activation_count(living[OBJECT_RECIPE]) > 0 &&
+            rsq_model_layer_count(living[OBJECT_MODEL]) > 0 && run(logits) == RSQ_OK &&
            memcmp(logits, expected, sizeof expected) == 0;
 }

@@ -9,6 +9,7 @@ typedef enum object_type {
     OBJECT_GRAPH,
     OBJECT_QCONFIG,
     OBJECT_PREPARED, /* calibrated */
+    OBJECT_RECIPE,   /* of the prepared */
     OBJECT_MODEL,    /* static int8 */
     OBJECT_SESSION,  /* of the model */
     OBJECT_TYPES
@@ -21,8 +22,8 @@ enum {
     PATH_BYTES = 1024
 };
 
-/* Files of the test: an ONNX file, and of the objects' making a model and a calibration; a place to write to. */
-extern char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH_BYTES], scratch_path[PATH_BYTES];
+/* Files of the test: an ONNX file, and of the objects' making a model, a calibration and a recipe; a place to write to. */
+extern char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH_BYTES], recipe_path[PATH_BYTES], scratch_path[PATH_BYTES];
 /* The same ONNX file and model in memory. */
 extern unsigned char *onnx_bytes, *model_bytes;
 extern size_t onnx_size, model_size;

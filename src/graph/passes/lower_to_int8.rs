@@ -6,7 +6,7 @@ use super::quantize_weights::{dynamic_weights, static_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
 use crate::memory;
-use crate::quantize::{LayerQConfig, QuantizedWeights, quantize_weights};
+use crate::quantize::{LayerQConfig, QuantizedWeights, quantize_weights, quantize_weights_with};
 use crate::tensor::{DType, SharedBytes};
 use crate::threads::parallel_map;
 
@@ -33,7 +33,7 @@ struct Lowering<'a> {
 pub fn quantize_all_weights(source: &Graph, assignment: &Assignment) -> Result<Vec<Option<QuantizedWeights>>> {
     let weights = parallel_map(0..source.nodes.len(), |index: usize| match assignment.nodes[index] {
         NodePrecision::Float(_) => Ok(None),
-        _ => quantized_weights(source, &source.nodes[index], &assignment.settings[index]),
+        _ => quantize_weights_of(source, &source.nodes[index], &assignment.settings[index], None),
     });
     memory::checkpoint()?;
     weights.into_iter().collect()
@@ -79,13 +79,21 @@ pub fn run(
     Ok(lowering.lowered)
 }
 
-/// The integers of a node's weights, if it has weights.
-fn quantized_weights(graph: &Graph, node: &Node, setting: &LayerQConfig) -> Result<Option<QuantizedWeights>> {
+/// The integers of a node's weights, if it has weights: with the scales given, or by the rule of its setting.
+///
+/// # Errors
+/// [`Error::NotFinite`] for weights, naming the node; as [`quantize_weights_with`].
+pub fn quantize_weights_of(graph: &Graph, node: &Node, setting: &LayerQConfig, scales: Option<&[f32]>) -> Result<Option<QuantizedWeights>> {
     let Some((layout, weights)) = WeightLayout::of(&node.op) else { return Ok(None) };
     let float = float_weights(graph, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
-    let quantized = quantize_weights(&float.weight, layout.out_channels(), &setting.weight)
-        .map_err(|error| Error::NotFinite(format!("node {}: weights: {error}", node.name)))?;
-    Ok(Some(quantized))
+    let quantized = match scales {
+        None => quantize_weights(&float.weight, layout.out_channels(), &setting.weight),
+        Some(scales) => quantize_weights_with(&float.weight, layout.out_channels(), scales, &setting.weight),
+    };
+    quantized.map(Some).map_err(|error| match error {
+        Error::InvalidArgument(text) => Error::InvalidArgument(format!("node {}: {text}", node.name)),
+        other => Error::NotFinite(format!("node {}: weights: {other}", node.name)),
+    })
 }
 
 impl Lowering<'_> {

@@ -17,7 +17,7 @@ mod settings;
 
 pub use settings::{ActivationQConfig, ActivationSettings, Grain, LayerQConfig, LayerSettings, Mode, WeightSettings};
 
-use super::{ObserverKind, QType, Scheme, WeightQConfig};
+use super::{ObserverKind, QType, Scheme, WeightQConfig, json};
 use crate::error::{Error, Result};
 use scope::Scope;
 use serde::{Deserialize, Serialize};
@@ -149,10 +149,10 @@ impl QConfig {
     /// Reads and validates a qconfig.
     ///
     /// # Errors
-    /// [`Error::Parse`] for text that is not one (also for an unknown field), [`Error::InvalidArgument`] as
+    /// [`Error::Parse`] for text that is not one (also for an unknown field), naming the path in it, [`Error::InvalidArgument`] as
     /// [`QConfig::validate`].
     pub fn from_json(text: &str) -> Result<Self> {
-        let qconfig: QConfig = serde_json::from_str(text).map_err(|error| Error::Parse(format!("qconfig: {error}")))?;
+        let qconfig: QConfig = json::parse(text, "qconfig")?;
         qconfig.validate()?;
         Ok(qconfig)
     }
