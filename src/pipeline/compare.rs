@@ -12,7 +12,7 @@ use crate::quantize::metrics::{ClipCounts, Similarity};
 use crate::quantize::observer::first_non_finite;
 use crate::runtime::{Executor, Plan, PlanOptions, Walk};
 use crate::tensor::{DType, TensorView, element_count};
-use rayon::prelude::*;
+use crate::threads::parallel_map;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -102,7 +102,6 @@ pub struct Comparison {
     model: Model,
     links: Links,
     pairs: Vec<Pair>,
-    pool: Option<rayon::ThreadPool>,
     total: Measures,
     samples: u64,
 }
@@ -202,7 +201,6 @@ impl Comparison {
             graph: graph.clone(),
             model: model.clone(),
             pairs: Vec::new(),
-            pool: None,
             samples: 0,
         })
     }
@@ -243,24 +241,17 @@ impl Comparison {
     fn compare_samples<'a>(&mut self, inputs: &[TensorView<'a>], samples: usize, range: Range<usize>) -> Result<Vec<Measures>> {
         let (graph, lowered, links) = (self.graph.graph(), self.model.graph(), &self.links);
         let share = range.len().div_ceil(self.pairs.len());
-        let pairs = &mut self.pairs;
-        let mut run = || -> Vec<Result<Vec<Measures>>> {
-            let of_thread = |(index, pair): (usize, &mut Pair)| {
-                let (first, end) = ((index * share).min(range.len()), ((index + 1) * share).min(range.len()));
-                let of_sample = |sample: usize| {
-                    let part = |bytes: &'a [u8]| &bytes[sample * (bytes.len() / samples)..][..bytes.len() / samples];
-                    let inputs: Vec<&[u8]> = inputs.iter().map(|view| part(view.bytes())).collect();
-                    compare_sample(graph, lowered, links, pair, &inputs)
-                };
-                (range.start + first..range.start + end).map(of_sample).collect()
+        let of_thread = |(index, pair): (usize, &mut Pair)| -> Result<Vec<Measures>> {
+            let (first, end) = ((index * share).min(range.len()), ((index + 1) * share).min(range.len()));
+            let of_sample = |sample: usize| {
+                let part = |bytes: &'a [u8]| &bytes[sample * (bytes.len() / samples)..][..bytes.len() / samples];
+                let inputs: Vec<&[u8]> = inputs.iter().map(|view| part(view.bytes())).collect();
+                compare_sample(graph, lowered, links, pair, &inputs)
             };
-            pairs.par_iter_mut().enumerate().map(of_thread).collect()
+            (range.start + first..range.start + end).map(of_sample).collect()
         };
-        let parts = match &self.pool {
-            Some(pool) => pool.install(run),
-            None => run(),
-        };
-        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        let pairs: Vec<(usize, &mut Pair)> = self.pairs.iter_mut().enumerate().collect();
+        let parts = parallel_map(pairs, of_thread).into_iter().collect::<Result<Vec<_>>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
@@ -291,8 +282,6 @@ impl Comparison {
         for _ in 0..count {
             pairs.push(Pair { float: Executor::new(Arc::clone(&float), 1, 1)?, int8: Executor::new(Arc::clone(&int8), 1, 1)? });
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-        self.pool = Some(pool.map_err(|error| Error::InvalidArgument(format!("cannot start threads to compare on: {error}")))?);
         self.pairs = pairs;
         Ok(())
     }

@@ -6,7 +6,10 @@ mod float_graph;
 mod model;
 mod prepared;
 mod recipe;
+mod sensitivity;
 mod session;
+mod tune;
+mod variant;
 
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
@@ -14,4 +17,6 @@ pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use prepared::Prepared;
 pub use recipe::{load_recipe, save_recipe};
+pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
 pub use session::{Session, SessionOptions};
+pub use tune::{Metric, Trial, TuneOptions, Tuned, tune};

@@ -30,6 +30,11 @@ impl Similarity {
         self.product += other.product;
     }
 
+    /// `|x - x_q|_2` squared.
+    pub fn error_energy(&self) -> f64 {
+        self.error_energy
+    }
+
     /// `20 log10(|x|_2 / |x - x_q|_2)`; infinite where there is no error (also for no values), minus infinite for an error
     /// on a reference of zeros.
     pub fn sqnr_db(&self) -> f64 {

@@ -58,12 +58,25 @@ impl Prepared {
     /// # Errors
     /// `NotFinite` for multipliers.
     pub(in crate::pipeline) fn lower(&self, types: &[QuantizedType], weights: &[Option<QuantizedWeights>]) -> Result<Model> {
+        let (lowered, layers) = self.lower_as(&self.placed()?.assignment, types, weights)?;
+        Model::from_lowered(self.context.clone(), lowered, layers)
+    }
+
+    /// The lowered graph with this assignment, and what becomes of each layer.
+    ///
+    /// # Errors
+    /// As [`Prepared::lower`].
+    pub(in crate::pipeline) fn lower_as(
+        &self,
+        assignment: &Assignment,
+        types: &[QuantizedType],
+        weights: &[Option<QuantizedWeights>],
+    ) -> Result<(Graph, Vec<LayerInfo>)> {
         let graph = self.graph.graph();
-        let assignment = &self.placed()?.assignment;
         let isa = VectorIsa::best(self.context.max_isa());
         let unary = move |unary, points: &[f32]| unary_function(isa, unary, points);
         let lowered = lower_to_int8::run(graph, assignment, types, weights, &unary)?;
-        Model::from_lowered(self.context.clone(), lowered, layer_infos(graph, assignment, types))
+        Ok((lowered, layer_infos(graph, assignment, types)))
     }
 }
 

@@ -68,6 +68,16 @@ impl Prepared {
         self.samples
     }
 
+    /// The context that it was made with.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The float graph.
+    pub fn graph(&self) -> &FloatGraph {
+        &self.graph
+    }
+
     /// The qconfig.
     pub fn qconfig(&self) -> &QConfig {
         &self.qconfig

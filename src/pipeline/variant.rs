@@ -1,0 +1,125 @@
+//! Models of one calibrated graph that leave some of its int8 layers in float: nothing is calibrated or solved again.
+//!
+//! A layer that is int8 in such a variant reads bytes with the qparams that it has where all layers are int8. With fewer int8
+//! layers fewer tensors are bytes, never others, so those qparams are always there.
+use super::model::{LayerPrecision, Model};
+use super::prepared::Prepared;
+use crate::error::{Error, Result};
+use crate::graph::passes::assign_precision::{Assignment, NodePrecision, assign};
+use crate::graph::passes::lower_to_int8;
+use crate::graph::shape_inference::infer_shapes;
+use crate::graph::{Graph, Node, QuantizedType, ValueId};
+use crate::isa::FloatControl;
+use crate::quantize::{QConfig, QuantizedWeights};
+
+/// What the variants of a calibrated graph share.
+pub(super) struct Variants<'a> {
+    prepared: &'a Prepared,
+    /// For the input shapes that were calibrated.
+    shapes: Vec<Option<Vec<usize>>>,
+    /// Of each node that is int8 where all are.
+    weights: Vec<Option<QuantizedWeights>>,
+    /// For each value how it is held where all layers are int8, if as bytes.
+    type_of: Vec<Option<QuantizedType>>,
+}
+
+/// Which nodes a variant leaves in float, by node.
+pub(super) type FloatMask = [bool];
+
+impl<'a> Variants<'a> {
+    /// Solves all qparams and quantizes all weights.
+    ///
+    /// # Errors
+    /// As [`Prepared::convert`].
+    pub fn new(prepared: &'a Prepared) -> Result<Self> {
+        let _float_control = FloatControl::set_default();
+        let graph = prepared.graph().graph();
+        let placement = prepared.placed()?;
+        let assignment = &placement.assignment;
+        let solved = prepared.solve_all()?;
+        let held = |set: usize| QuantizedType::new(solved[set].qparams, assignment.tied[set].activation.target());
+        Ok(Self {
+            prepared,
+            shapes: infer_shapes(graph, &placement.dims)?,
+            weights: lower_to_int8::quantize_all_weights(graph, assignment)?,
+            type_of: assignment.set_of.iter().map(|set| set.map(held)).collect(),
+        })
+    }
+
+    /// The layers that are int8 where all are: nodes with weights.
+    pub fn layers(&self) -> Vec<usize> {
+        (0..self.weights.len()).filter(|&node| self.weights[node].is_some()).collect()
+    }
+
+    /// Every node but `node` in float.
+    pub fn alone(&self, node: usize) -> Vec<bool> {
+        (0..self.weights.len()).map(|other| other != node).collect()
+    }
+
+    /// The prepared graph's qconfig with the nodes of `mask` in float.
+    ///
+    /// # Errors
+    /// `Unsupported` where a node's name holds a `*` or `?` by which a scope means others too.
+    pub fn qconfig(&self, mask: &FloatMask) -> Result<QConfig> {
+        let mut qconfig = self.prepared.qconfig().clone();
+        let nodes = &self.prepared.graph().graph().nodes;
+        let left: Vec<&Node> = nodes.iter().zip(mask).filter(|(_, float)| **float).map(|(node, _)| node).collect();
+        left.iter().try_for_each(|node| qconfig.skip(&format!("name:{}", node.name)))?;
+        if left.iter().any(|node| node.name.contains(['*', '?'])) {
+            for (node, float) in nodes.iter().zip(mask) {
+                let mine = self.prepared.qconfig().resolve(node.op.name(), &node.name)?.mode;
+                if !float && qconfig.resolve(node.op.name(), &node.name)?.mode != mine {
+                    return Err(Error::Unsupported(format!("no scope names a node beside {}, whose name a pattern matches", node.name)));
+                }
+            }
+        }
+        Ok(qconfig)
+    }
+
+    /// The model with the nodes of `mask` in float. `reason` says why; `None` keeps what the qconfig's rules say.
+    ///
+    /// # Errors
+    /// As [`Prepared::convert`] and [`Variants::qconfig`].
+    pub fn model(&self, mask: &FloatMask, reason: &dyn Fn(usize) -> Option<String>) -> Result<Model> {
+        let _float_control = FloatControl::set_default();
+        let graph = self.prepared.graph().graph();
+        let assignment = assign(graph, &self.qconfig(mask)?, &self.shapes)?;
+        let types = self.types(graph, &assignment)?;
+        let (lowered, mut layers) = self.prepared.lower_as(&assignment, &types, &self.weights)?;
+        for (node, layer) in layers.iter_mut().enumerate() {
+            if let (LayerPrecision::Float, true, Some(reason)) = (layer.precision, mask[node], reason(node)) {
+                layer.reason = reason;
+            }
+        }
+        Model::from_lowered(self.prepared.context().clone(), lowered, layers)
+    }
+
+    /// The types of a variant's tied sets.
+    fn types(&self, graph: &Graph, assignment: &Assignment) -> Result<Vec<QuantizedType>> {
+        let mut types = vec![None; assignment.tied.len()];
+        for (index, set) in assignment.set_of.iter().enumerate() {
+            if let Some(set) = set {
+                types[*set] = types[*set].or(self.type_of[index]);
+            }
+        }
+        let missing = |set: usize| {
+            let name = assignment.tied[set].observed.first().map_or("?", |&value: &ValueId| graph.value(value).name.as_str());
+            Error::Graph(format!("tensor {name} has no qparams"))
+        };
+        types.into_iter().enumerate().map(|(set, ty)| ty.ok_or_else(|| missing(set))).collect()
+    }
+
+    /// The prepared graph.
+    pub fn prepared(&self) -> &Prepared {
+        self.prepared
+    }
+
+    /// How a layer runs where all that can are int8.
+    pub fn precision(&self, node: usize) -> Result<LayerPrecision> {
+        Ok(match self.prepared.placed()?.assignment.nodes[node] {
+            NodePrecision::Static => LayerPrecision::Int8Static,
+            NodePrecision::Dynamic => LayerPrecision::Int8Dynamic,
+            NodePrecision::Float(_) => LayerPrecision::Float,
+        })
+    }
+}
