@@ -100,7 +100,7 @@ fn write_header(root: &str) -> Result<(), String> {
 fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
     let order = [
         "status", "version", "info", "options", "tensors", "context", "graph", "qconfig", "prepared", "recipe", "model", "session",
-        "compare",
+        "compare", "packed", "operator", "quantize",
     ];
     let sources = order.map(|name| room.join(name).with_extension("rs"));
     match sources.iter().find(|source| !source.is_file()) {

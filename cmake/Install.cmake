@@ -1,7 +1,8 @@
 # What is installed: headers, libraries with their links, the command, and the files that find_package and pkg-config read. All
 # paths in those are relative to where they are found, so that the tree may be moved.
 install(FILES include/rsquant.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-install(FILES include/rsquant.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" OPTIONAL)
+install(FILES include/rsquant.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(DIRECTORY include/rsquant DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
 
 # librsquant.so -> librsquant.so.<abi> -> librsquant.so.<version>
 set(RSQ_REAL_NAME "librsquant.so.${RSQ_VERSION}")

@@ -7,7 +7,7 @@ use super::{guard, handles};
 use crate::pipeline::{Context, ContextOptions};
 use crate::threads::ParallelFor;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Shared. Who computes, and on which instruction set. NULL stands for the default one: as many threads as the process
 /// may use, the best instruction set. Objects keep the context they were made with.
@@ -54,8 +54,16 @@ const _: () = assert!(size_of::<rsq_context_options>() == 16 + 2 * size_of::<usi
 
 /// The context that a handle stands for; the default one for NULL.
 pub(super) fn context_or_default(context: *const rsq_context) -> Outcome<Arc<Context>> {
+    // Held as the table holds a handle's, so that a call without a context allocates nothing.
+    static DEFAULT: OnceLock<Arc<Context>> = OnceLock::new();
     if context.is_null() {
-        return Ok(Arc::new(Context::default_context()?));
+        return Ok(Arc::clone(match DEFAULT.get() {
+            Some(default) => default,
+            None => {
+                let made = Arc::new(Context::default_context()?);
+                DEFAULT.get_or_init(|| made)
+            }
+        }));
     }
     handles::get(context)
 }

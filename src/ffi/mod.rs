@@ -8,6 +8,7 @@
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare` | the functions, one file an object |
+//! | `packed`, `operator`, `quantize` | the operator door |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -24,10 +25,13 @@ mod handles;
 mod info;
 mod last_error;
 mod model;
+mod operator;
 mod options;
+mod packed;
 mod pointers;
 mod prepared;
 mod qconfig;
+mod quantize;
 mod recipe;
 mod session;
 mod status;
@@ -45,9 +49,12 @@ pub use graph::*;
 pub use guard::panic_in_next_call;
 pub use info::*;
 pub use model::*;
+pub use operator::*;
 pub use options::*;
+pub use packed::*;
 pub use prepared::*;
 pub use qconfig::*;
+pub use quantize::*;
 pub use recipe::*;
 pub use session::*;
 pub use status::*;

@@ -110,17 +110,21 @@ unsafe impl OptionStruct for rsq_layer_qconfig {}
 const _: () = assert!(size_of::<rsq_layer_qconfig>() == 56);
 
 /// The choice that a field's number stands for: none for 0, the first for 1, and so on.
-fn choice<T: Copy>(number: i32, field: &str, choices: &[T]) -> Outcome<Option<T>> {
+pub(super) fn named_choice<T: Copy>(number: i32, name: impl std::fmt::Display, choices: &[T]) -> Outcome<Option<T>> {
     if number == 0 {
         return Ok(None);
     }
     let found = usize::try_from(number).ok().and_then(|number| choices.get(number - 1)).copied();
-    let unknown = || Failure::invalid(format!("rsq_layer_qconfig.{field} is {number}; this version knows 0 to {}", choices.len()));
+    let unknown = || Failure::invalid(format!("{name} is {number}; this version knows 0 to {}", choices.len()));
     found.map(Some).ok_or_else(unknown)
 }
 
-const SCHEMES: [Scheme; 3] = [Scheme::Affine, Scheme::Symmetric, Scheme::RestrictedSymmetric];
-const OBSERVERS: [ObserverKind; 4] =
+fn choice<T: Copy>(number: i32, field: &str, choices: &[T]) -> Outcome<Option<T>> {
+    named_choice(number, format_args!("rsq_layer_qconfig.{field}"), choices)
+}
+
+pub(super) const SCHEMES: [Scheme; 3] = [Scheme::Affine, Scheme::Symmetric, Scheme::RestrictedSymmetric];
+pub(super) const OBSERVERS: [ObserverKind; 4] =
     [ObserverKind::MinMax, ObserverKind::MovingAverage, ObserverKind::Histogram, ObserverKind::TorchHistogram];
 const OFF_ON: [bool; 2] = [false, true];
 

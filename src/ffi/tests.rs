@@ -53,6 +53,15 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_comparison_samples", || unsafe { rsq_comparison_samples(null(), null_mut()) }),
     ("rsq_comparison_layer_info", || unsafe { rsq_comparison_layer_info(null(), 0, null_mut()) }),
     ("rsq_comparison_output_info", || unsafe { rsq_comparison_output_info(null(), 0, null_mut()) }),
+    ("rsq_pack_weights", || unsafe { rsq_pack_weights(null(), null(), null_mut()) }),
+    ("rsq_packed_scales", || unsafe { rsq_packed_scales(null(), null_mut(), 0, null_mut()) }),
+    ("rsq_gemm_u8s8_new", || unsafe { rsq_gemm_u8s8_new(null(), null(), null(), null_mut()) }),
+    ("rsq_conv2d_u8s8_new", || unsafe { rsq_conv2d_u8s8_new(null(), null(), null(), null(), null_mut()) }),
+    ("rsq_operator_get_info", || unsafe { rsq_operator_get_info(null(), null_mut()) }),
+    ("rsq_gemm_u8s8", || unsafe { rsq_gemm_u8s8(null(), 1, null()) }),
+    ("rsq_conv2d_u8s8", || unsafe { rsq_conv2d_u8s8(null(), 1, null()) }),
+    ("rsq_quantize", || unsafe { rsq_quantize(null(), null(), null(), 1, null_mut(), 1) }),
+    ("rsq_dequantize", || unsafe { rsq_dequantize(null(), null(), null(), 1, null_mut(), 1) }),
     ("rsq_run", || unsafe { rsq_run(null_mut(), null(), 1, null(), 1) }),
 ];
 
@@ -82,6 +91,8 @@ const FREES: &[(&str, fn())] = &[
     ("rsq_recipe_free", || rsq_recipe_free(null_mut())),
     ("rsq_model_free", || rsq_model_free(null_mut())),
     ("rsq_comparison_free", || rsq_comparison_free(null_mut())),
+    ("rsq_packed_free", || rsq_packed_free(null_mut())),
+    ("rsq_operator_free", || rsq_operator_free(null_mut())),
     ("rsq_session_free", || rsq_session_free(null_mut())),
 ];
 

@@ -33,6 +33,7 @@ pub enum Order {
 pub const U8_INNER_MULTIPLE: usize = 4;
 
 /// Shape, element and memory order of a tensor. f32 is dense; the innermost axis of u8 is padded to a multiple of 4.
+/// A caller's own tensor may say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TensorLayout {
     /// The logical shape; for a plan that computes samples one by one `dims[0]` is 1.
@@ -41,13 +42,21 @@ pub struct TensorLayout {
     pub element: Element,
     /// Order of axes.
     pub order: Order,
+    /// Elements from one innermost run to the next in a caller's own tensor, which has nothing of ours between them.
+    pub own_stride: Option<usize>,
 }
 
 impl TensorLayout {
     /// A layout; `ChannelsLast` needs rank 4.
     pub fn new(dims: &[usize], element: Element, order: Order) -> Self {
         debug_assert!(order == Order::RowMajor || dims.len() == 4);
-        Self { dims: dims.to_vec(), element, order }
+        Self { dims: dims.to_vec(), element, order, own_stride: None }
+    }
+
+    /// The same with innermost runs `stride` elements apart, at least as far as they are long.
+    pub fn with_own_stride(self, stride: usize) -> Self {
+        debug_assert!(stride >= self.inner());
+        Self { own_stride: Some(stride), ..self }
     }
 
     /// The order that image tensors get: channels last for rank 4.
@@ -70,10 +79,16 @@ impl TensorLayout {
 
     /// Elements from one innermost run to the next.
     pub fn inner_stride(&self) -> usize {
-        match self.element {
-            Element::F32 => self.inner(),
-            Element::U8 => round_up(self.inner(), U8_INNER_MULTIPLE),
+        match (self.own_stride, self.element) {
+            (Some(stride), _) => stride,
+            (None, Element::F32) => self.inner(),
+            (None, Element::U8) => round_up(self.inner(), U8_INNER_MULTIPLE),
         }
+    }
+
+    /// Elements behind each innermost run that are written with it.
+    pub fn inner_padding(&self) -> usize {
+        if self.own_stride.is_some() { 0 } else { self.inner_stride() - self.inner() }
     }
 
     /// Elements of the tensor, logical.

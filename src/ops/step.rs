@@ -49,7 +49,8 @@ unsafe impl Sync for BoundTensors {}
 #[derive(Debug)]
 pub struct Memory<'a> {
     arena: *mut u8,
-    bound: &'a BoundTensors,
+    inputs: &'a [(*const u8, usize)],
+    outputs: &'a [(*mut u8, usize)],
     first_sample: usize,
 }
 
@@ -65,7 +66,15 @@ impl<'a> Memory<'a> {
     /// `arena` is valid for the plan's arena size and `bound` for every sample of the chunk, as long as the value
     /// lives, and no other run uses the arena or these samples' outputs meanwhile.
     pub unsafe fn new(arena: *mut u8, bound: &'a BoundTensors, first_sample: usize) -> Self {
-        Self { arena, bound, first_sample }
+        Self { arena, inputs: &bound.inputs, outputs: &bound.outputs, first_sample }
+    }
+
+    /// Addresses of a step that stands alone: no arena, and tensors given as in [`BoundTensors`].
+    ///
+    /// # Safety
+    /// As [`Memory::new`], for every sample of the run.
+    pub unsafe fn without_arena(inputs: &'a [(*const u8, usize)], outputs: &'a [(*mut u8, usize)]) -> Self {
+        Self { arena: std::ptr::null_mut(), inputs, outputs, first_sample: 0 }
     }
 
     /// The tensor's first byte, to read.
@@ -73,7 +82,7 @@ impl<'a> Memory<'a> {
         match &tensor.slot {
             Slot::Arena(offset) => self.arena.wrapping_add(*offset).cast_const(),
             Slot::Input(index) => {
-                let (start, sample_bytes) = self.bound.inputs[*index];
+                let (start, sample_bytes) = self.inputs[*index];
                 start.wrapping_add(self.first_sample * sample_bytes)
             }
             Slot::Output(_) => self.dst(tensor).cast_const(),
@@ -86,7 +95,7 @@ impl<'a> Memory<'a> {
         match &tensor.slot {
             Slot::Arena(offset) => self.arena.wrapping_add(*offset),
             Slot::Output(index) => {
-                let (start, sample_bytes) = self.bound.outputs[*index];
+                let (start, sample_bytes) = self.outputs[*index];
                 start.wrapping_add(self.first_sample * sample_bytes)
             }
             Slot::Input(_) | Slot::Constant(_) => unreachable!("a step's destination is never an input or a constant"),

@@ -4,6 +4,7 @@ mod compare;
 mod context;
 mod float_graph;
 mod model;
+mod operator;
 mod prepared;
 mod recipe;
 mod sensitivity;
@@ -11,10 +12,15 @@ mod session;
 mod tune;
 mod variant;
 
+pub use crate::runtime::{FlatQuantization, SingleStepTensors as OperatorTensors};
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
+pub use operator::{
+    ConvSizes, Operator, OperatorInfo, OperatorKind, OperatorOptions, OperatorOutput, PackedWeights, WeightSizes, WeightValues,
+    dequantize_array, quantize_array,
+};
 pub use prepared::Prepared;
 pub use recipe::{load_recipe, save_recipe};
 pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};

@@ -12,8 +12,25 @@ fn constant<T: bytemuck::NoUninit>(graph: &mut Graph, values: &[T], dtype: DType
     Ok(graph.add_constant(Constant { dtype, dims: vec![values.len()], data }))
 }
 
-/// Panels and sums of one layer, added to `graph`. Sums of depthwise layers are `[taps][c padded]`.
-fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<(crate::graph::ConstantId, crate::graph::ConstantId)> {
+/// The integers of one layer in the layout that kernels read.
+#[derive(Debug, Clone)]
+pub struct PackedPanels {
+    /// Packed panels of every group, s8, and the slack behind them.
+    pub panels: SharedBytes,
+    /// `[groups][taps][oc padded]` i32, depthwise `[taps][c padded]`: sums of each tap's weights.
+    pub tap_sums: SharedBytes,
+}
+
+/// Packs the integers `[oc][ic / groups][taps]` of one layer.
+///
+/// # Errors
+/// Out of memory.
+pub fn pack_weights(layout: WeightLayout, values: &[i8]) -> Result<PackedPanels> {
+    let (panels, sums) = panels_and_sums(layout, values)?;
+    Ok(PackedPanels { panels: SharedBytes::copy_of(&panels)?, tap_sums: SharedBytes::copy_of(&sums)? })
+}
+
+fn panels_and_sums(layout: WeightLayout, values: &[i8]) -> Result<(Vec<i8>, Vec<i32>)> {
     let shape = layout.shape;
     if layout.depthwise {
         let padded = round_up(layout.groups, PANEL_CHANNELS);
@@ -23,7 +40,7 @@ fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<
         for (channel, taps) in values.chunks(shape.taps).enumerate() {
             taps.iter().enumerate().for_each(|(tap, value)| sums[tap * padded + channel] = i32::from(*value));
         }
-        return Ok((constant(graph, &panels, DType::S8)?, constant(graph, &sums, DType::I32)?));
+        return Ok((panels, sums));
     }
     let group_bytes = shape.panels() * shape.panel_bytes();
     let group_sums = shape.taps * round_up(shape.oc, PANEL_CHANNELS);
@@ -33,7 +50,15 @@ fn add_panels(graph: &mut Graph, layout: WeightLayout, values: &[i8]) -> Result<
         pack_s8(values, shape, &mut panels[group * group_bytes..][..group_bytes]);
         tap_sums(values, shape, &mut sums[group * group_sums..][..group_sums]);
     }
-    Ok((constant(graph, &panels, DType::S8)?, constant(graph, &sums, DType::I32)?))
+    Ok((panels, sums))
+}
+
+/// Panels and sums as constants of `graph`, which share their bytes.
+fn add_packed(graph: &mut Graph, packed: &PackedPanels) -> (crate::graph::ConstantId, crate::graph::ConstantId) {
+    let mut add = |data: &SharedBytes, dtype: DType| {
+        graph.add_constant(Constant { dtype, dims: vec![data.len() / dtype.size_bytes()], data: data.clone() })
+    };
+    (add(&packed.panels, DType::S8), add(&packed.tap_sums, DType::I32))
 }
 
 fn finite(values: Vec<f32>, what: &str, node: &str) -> Result<Vec<f32>> {
@@ -57,11 +82,30 @@ pub fn static_weights(
     input: QParams,
     output: Option<QParams>,
 ) -> Result<ConvWeights> {
+    let packed = pack_weights(layout, &quantized.values)?;
+    static_from_packed(graph, node, layout, &packed, &quantized.scales, &float.bias, input, output)
+}
+
+/// As [`static_weights`], from integers that are packed already; `scales` and `bias` are `[oc]`.
+///
+/// # Errors
+/// As [`static_weights`].
+#[allow(clippy::too_many_arguments)]
+pub fn static_from_packed(
+    graph: &mut Graph,
+    node: &str,
+    layout: WeightLayout,
+    packed: &PackedPanels,
+    scales: &[f32],
+    bias: &[f32],
+    input: QParams,
+    output: Option<QParams>,
+) -> Result<ConvWeights> {
     let divisor = output.map_or(1.0, |output| f64::from(output.scale));
     let multiplier = |scale: &f32| ((f64::from(input.scale) * f64::from(*scale)) / divisor) as f32;
-    let mult = finite(quantized.scales.iter().map(multiplier).collect(), "multiplier", node)?;
-    let bias = finite(float.bias.iter().map(|bias| (f64::from(*bias) / divisor) as f32).collect(), "bias", node)?;
-    let (panels, tap_sums) = add_panels(graph, layout, &quantized.values)?;
+    let mult = finite(scales.iter().map(multiplier).collect(), "multiplier", node)?;
+    let bias = finite(bias.iter().map(|bias| (f64::from(*bias) / divisor) as f32).collect(), "bias", node)?;
+    let (panels, tap_sums) = add_packed(graph, packed);
     let (mult, bias) = (constant(graph, &layout.table(&mult), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);
     Ok(ConvWeights::Static { panels, tap_sums, mult, bias })
 }
@@ -79,7 +123,7 @@ pub fn dynamic_weights(
 ) -> Result<ConvWeights> {
     let scale = finite(quantized.scales.clone(), "weight scale", node)?;
     let bias = finite(float.bias.clone(), "bias", node)?;
-    let (panels, tap_sums) = add_panels(graph, layout, &quantized.values)?;
+    let (panels, tap_sums) = add_packed(graph, &pack_weights(layout, &quantized.values)?);
     let (scale, bias) = (constant(graph, &layout.table(&scale), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);
     Ok(ConvWeights::Dynamic { panels, tap_sums, scale, bias })
 }

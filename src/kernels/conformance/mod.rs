@@ -11,4 +11,6 @@ mod int8;
 
 pub use depthwise::{check_depthwise, check_depthwise_case};
 pub use golden::check_golden;
+#[cfg(test)]
+pub(crate) use guarded::{GuardedBuffer, Placement};
 pub use int8::{check_int8, check_int8_case};

@@ -5,7 +5,6 @@ use super::placement::{Int8Result, LayerTensors, pixel_bytes, source_pixels};
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
 use crate::kernels::{DepthwiseBlock, DepthwiseKernel, F32Block, F32DepthwiseKernel, Taps};
-use crate::ops::layout::U8_INNER_MULTIPLE;
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
@@ -102,7 +101,7 @@ impl Step for Int8DepthwiseStep {
         let pixel = pixel_bytes(&self.tensors.src);
         let (channel, channels) = (ranges.channels.start, ranges.channels.len());
         let all = geometry.out_channels;
-        let padded = if ranges.channels.end == all { round_up(all, U8_INNER_MULTIPLE) - all } else { 0 };
+        let padded = if ranges.channels.end == all { self.tensors.dst.layout.inner_padding() } else { 0 };
         let stored_channels = if matches!(self.result, Int8Result::U8 { .. }) { channels + padded } else { channels };
         let (table_scratch, kernel_scratch) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         for image in 0..run.samples * self.tensors.images() {

@@ -4,7 +4,6 @@ use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale}
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use crate::error::Result;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
-use crate::ops::layout::U8_INNER_MULTIPLE;
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
@@ -135,7 +134,7 @@ impl ImageRun<'_> {
         let channels = self.ranges.channels.len();
         let last = group + 1 == geometry.groups && self.ranges.channels.end == shape.oc;
         let first_channel = group * shape.oc + channel;
-        let padded = if last { round_up(geometry.out_channels, U8_INNER_MULTIPLE) - geometry.out_channels } else { 0 };
+        let padded = if last { step.tensors.dst.layout.inner_padding() } else { 0 };
         let first_tap = region.tap_rows.start * geometry.kernel[1] + region.tap_cols.start;
         let panel = group * shape.panels() + channel / PANEL_CHANNELS;
         let row_offset = first_tap * shape.groups_per_tap() * ROW_BYTES;

@@ -1,0 +1,81 @@
+// Runs of int8 models and float graphs. Part of rsquant.hpp.
+#ifndef RSQUANT_SESSION_HPP
+#define RSQUANT_SESSION_HPP
+
+#include "context.hpp"
+#include "graph.hpp"
+#include "model.hpp"
+#include "tensors.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+namespace rsquant {
+
+using StepInfo = rsq_step_info;
+
+struct SessionOptions {
+    std::size_t max_batch = 1;         // the largest batch that memory is held for
+    bool fixed_sizes = false;          // other sizes than the planned ones (the batch aside) are an error
+    std::vector<Shape> input_shapes;   // as in Prepared::make
+};
+
+// The memory of one run at a time, of an int8 model or a float graph.
+class Session : public Handle<rsq_session, rsq_session_free> {
+public:
+    using Handle::Handle;
+    static Outcome<Session> make(const Model& model, const SessionOptions& options = {}) {
+        const auto shapes = detail::c_shapes(options.input_shapes.data(), options.input_shapes.size());
+        const rsq_session_options c = c_options(options, shapes.data());
+        return detail::make<Session>(rsq_session_new, model.get(), &c);
+    }
+    static Outcome<Session> make_float(const Graph& graph, const SessionOptions& options = {}, const Context& context = {}) {
+        const auto shapes = detail::c_shapes(options.input_shapes.data(), options.input_shapes.size());
+        const rsq_session_options c = c_options(options, shapes.data());
+        return detail::make<Session>(rsq_float_session_new, context.get(), graph.get(), &c);
+    }
+    Outcome<void> run(const TensorView* inputs, std::size_t input_count, const TensorMut* outputs, std::size_t output_count) {
+        const auto in = detail::c_views(inputs, input_count);
+        const auto out = detail::c_views(outputs, output_count);
+        return detail::finish(rsq_run(get(), in.data(), input_count, out.data(), output_count));
+    }
+    Outcome<void> run(std::initializer_list<TensorView> inputs, std::initializer_list<TensorMut> outputs) {
+        return run(inputs.begin(), inputs.size(), outputs.begin(), outputs.size());
+    }
+    Outcome<void> run(const TensorView& input, const TensorMut& output) { return run(&input, 1, &output, 1); }
+
+    std::size_t input_count() const { return rsq_session_input_count(get()); }
+    std::size_t output_count() const { return rsq_session_output_count(get()); }
+    std::size_t step_count() const { return rsq_session_step_count(get()); }
+    std::size_t memory_bytes() const { return rsq_session_memory_bytes(get()); }
+    Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_session_input_info, get(), index); }
+    Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_session_output_info, get(), index); }
+    Outcome<StepInfo> step(std::size_t index) const { return detail::info(rsq_session_step_info, get(), index); }
+    // The shape of an output for inputs of these shapes, batch included.
+    Outcome<Shape> output_shape(const std::vector<Shape>& input_shapes, std::size_t index = 0) const {
+        const auto shapes = detail::c_shapes(input_shapes.data(), input_shapes.size());
+        std::array<std::int64_t, RSQ_MAX_RANK> dims{};
+        std::uint32_t rank = 0;
+        const rsq_status status = rsq_session_output_shape(get(), shapes.data(), input_shapes.size(), index, dims.data(), &rank);
+        return detail::finish(status, Shape(dims.data(), rank));
+    }
+
+private:
+    static rsq_session_options c_options(const SessionOptions& options, const rsq_shape* shapes) {
+        rsq_session_options c{};
+        c.struct_size = sizeof c;
+        c.flags = options.fixed_sizes ? RSQ_SESSION_FIXED_SIZES : 0;
+        c.max_batch = options.max_batch;
+        c.input_shapes = shapes;
+        c.input_shape_count = options.input_shapes.size();
+        return c;
+    }
+};
+
+}  // namespace rsquant
+
+#endif  // RSQUANT_SESSION_HPP
