@@ -154,6 +154,18 @@
 /// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
 #define RSQ_SESSION_FIXED_SIZES 1
 
+/// f32 weights get one scale for all output channels, instead of one each.
+#define RSQ_WEIGHTS_PER_TENSOR 1
+
+/// f32 weights are quantized to -64..63.
+#define RSQ_WEIGHTS_REDUCE_RANGE 2
+
+/// Weights of a GEMM lie as `[k, n]`, that is `[in_channels, out_channels]`.
+#define RSQ_WEIGHTS_TRANSPOSED 4
+
+/// Adds a tensor of the output's shape and element type, before the bounds.
+#define RSQ_OPERATOR_RESIDUAL 1
+
 /// Exclusive. How close a model is to the float graph that it was made of, over the batches compared so far.
 typedef struct rsq_comparison rsq_comparison;
 
@@ -167,6 +179,12 @@ typedef struct rsq_graph rsq_graph;
 
 /// Shared. An immutable int8 model: one for any number of sessions on any threads.
 typedef struct rsq_model rsq_model;
+
+/// Shared. A convolution or GEMM planned for its sizes: run it any number of times, nothing is allocated any more.
+typedef struct rsq_operator rsq_operator;
+
+/// Shared. Weights and bias of a convolution or GEMM in the layout that kernels read, for any number of operators.
+typedef struct rsq_packed rsq_packed;
 
 /// Exclusive. A graph with observers in place: collects statistics of activations, and converts to int8.
 typedef struct rsq_prepared rsq_prepared;
@@ -457,6 +475,178 @@ typedef struct rsq_output_comparison {
     /// Its name, UTF-8.
     char name[RSQ_NAME_BYTES];
 } rsq_output_comparison;
+
+/// Weights of a convolution, `[out_channels, in_channels / groups, kernel_height, kernel_width]`, or of a GEMM, `[n, k]`. All is
+/// copied.
+typedef struct rsq_weights {
+    /// `sizeof(rsq_weights)`.
+    uint32_t struct_size;
+    /// `RSQ_DTYPE_S8` with `scales`, or `RSQ_DTYPE_F32`, quantized here: symmetric, by the range of each output channel.
+    int32_t dtype;
+    /// For f32: `RSQ_SCHEME_SYMMETRIC` (0: the same) or `RSQ_SCHEME_RESTRICTED_SYMMETRIC`.
+    int32_t scheme;
+    /// 0, or of `RSQ_WEIGHTS_`.
+    uint32_t flags;
+    /// The values, dense.
+    const void *data;
+    /// Bytes readable at `data`: as many as the sizes need.
+    size_t size_bytes;
+    /// Output channels of all groups; `n` of a GEMM.
+    size_t out_channels;
+    /// Input channels of all groups; `k` of a GEMM.
+    size_t in_channels;
+    /// Groups; 0: 1. As many as channels for a depthwise convolution.
+    size_t groups;
+    /// Rows of the kernel; 0: 1.
+    size_t kernel_height;
+    /// Columns of the kernel; 0: 1.
+    size_t kernel_width;
+    /// For s8: real weight = value * scale.
+    const float *scales;
+    /// Number of `scales`: `out_channels`, or 1 for all of them; 0 for f32.
+    size_t scale_count;
+    /// `out_channels` floats in real units, or NULL: zeros.
+    const float *bias;
+} rsq_weights;
+
+/// What an operator computes besides the sums. Activations are u8: real = (byte - zero_point) * scale. Zero what is not needed.
+typedef struct rsq_operator_options {
+    /// `sizeof(rsq_operator_options)`.
+    uint32_t struct_size;
+    /// 0, or `RSQ_OPERATOR_RESIDUAL`.
+    uint32_t flags;
+    /// `RSQ_DTYPE_U8` or `RSQ_DTYPE_F32`.
+    int32_t output_dtype;
+    /// Of the source, 0..255.
+    int32_t input_zero_point;
+    /// Of the source, above zero.
+    float input_scale;
+    /// Of a u8 output, 0..255.
+    int32_t output_zero_point;
+    /// Of a u8 output, above zero.
+    float output_scale;
+    /// Of a u8 residual, 0..255.
+    int32_t residual_zero_point;
+    /// Of a u8 residual, above zero.
+    float residual_scale;
+    /// Smallest byte of a u8 output.
+    int32_t output_min;
+    /// Largest byte of a u8 output; both 0: 0..255.
+    int32_t output_max;
+    /// Fused activation in real units: 0 for ReLU and ReLU6.
+    float low;
+    /// INFINITY for ReLU, 6 for ReLU6; both 0: none.
+    float high;
+    /// 0.
+    uint32_t reserved;
+    /// Bytes from one pixel (of a GEMM: row) of the source to the next; 0: side by side.
+    size_t src_stride;
+    /// Elements from one pixel or row of the destination to the next; 0: side by side. What lies between is not written.
+    size_t dst_stride;
+    /// Elements from one pixel or row of the residual to the next; 0: side by side.
+    size_t residual_stride;
+} rsq_operator_options;
+
+/// Sizes of a convolution. Images lie as n, h, w, c (channels last), rows of pixels one after another.
+typedef struct rsq_conv2d_sizes {
+    /// `sizeof(rsq_conv2d_sizes)`.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t flags;
+    /// Rows of the input.
+    size_t height;
+    /// Columns of the input.
+    size_t width;
+    /// Input rows between neighbouring outputs; 0: 1.
+    size_t stride_height;
+    /// Input columns between neighbouring outputs; 0: 1.
+    size_t stride_width;
+    /// Input rows between neighbouring taps; 0: 1.
+    size_t dilation_height;
+    /// Input columns between neighbouring taps; 0: 1.
+    size_t dilation_width;
+    /// Rows of padding above; padding stands for 0.0.
+    size_t pad_top;
+    /// Columns of padding to the left.
+    size_t pad_left;
+    /// Rows of padding below.
+    size_t pad_bottom;
+    /// Columns of padding to the right.
+    size_t pad_right;
+} rsq_conv2d_sizes;
+
+/// Sizes of an operator's tensors. Set `struct_size` before the call. A batch of `n` needs `(n - 1) * sample_bytes + bytes`.
+typedef struct rsq_operator_info {
+    /// `sizeof(rsq_operator_info)`, set by the caller.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t reserved;
+    /// Rows of the output; 1 of a GEMM.
+    uint64_t output_height;
+    /// Columns of the output; 1 of a GEMM.
+    uint64_t output_width;
+    /// Bytes of one source image or row.
+    uint64_t src_bytes;
+    /// Bytes of one output image or row.
+    uint64_t dst_bytes;
+    /// Bytes of one residual image or row; 0 without one.
+    uint64_t residual_bytes;
+    /// Bytes from one source image or row to the next.
+    uint64_t src_sample_bytes;
+    /// Bytes from one output image or row to the next.
+    uint64_t dst_sample_bytes;
+    /// Bytes from one residual image or row to the next.
+    uint64_t residual_sample_bytes;
+    /// Bytes that a run's scratch needs, whatever the batch.
+    uint64_t scratch_bytes;
+    /// The kernel that runs it.
+    char kernel[RSQ_SHORT_NAME_BYTES];
+} rsq_operator_info;
+
+/// The memory of one run, borrowed for the call. Sizes are those of the whole batch; nothing past them is read or written.
+typedef struct rsq_operator_tensors {
+    /// `sizeof(rsq_operator_tensors)`.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t flags;
+    /// u8: `[n, h, w, c]`, or `[m, k]`.
+    const void *src;
+    /// Bytes readable at `src`.
+    size_t src_bytes;
+    /// The residual, of the output's shape and type; NULL without `RSQ_OPERATOR_RESIDUAL`.
+    const void *residual;
+    /// Bytes readable at `residual`.
+    size_t residual_bytes;
+    /// The output: `[n, oh, ow, oc]`, or `[m, n]`. Must not overlap the others.
+    void *dst;
+    /// Bytes writable at `dst`.
+    size_t dst_bytes;
+    /// At least `rsq_operator_info.scratch_bytes`, at any address, for this call alone; NULL: the operator's own.
+    void *scratch;
+    /// Bytes at `scratch`.
+    size_t scratch_bytes;
+} rsq_operator_tensors;
+
+/// How an array is quantized: `q = clamp(zero_point + round_half_even(x * (1.0f / scale)), qmin, qmax)`. Element `i` belongs to
+/// channel `i / inner % channels`: `inner` 1 for channels last, h * w for n, c, h, w.
+typedef struct rsq_quantization {
+    /// `sizeof(rsq_quantization)`.
+    uint32_t struct_size;
+    /// `RSQ_DTYPE_U8` or `RSQ_DTYPE_S8`; zero points are in its own numbers.
+    int32_t dtype;
+    /// Not 0: one bit is left unused, 0..127 or -64..63.
+    uint32_t reduce_range;
+    /// 0.
+    uint32_t reserved;
+    /// `channels` scales, each above zero.
+    const float *scales;
+    /// `channels` zero points; NULL: zeros.
+    const int32_t *zero_points;
+    /// Number of channels; 0: 1.
+    size_t channels;
+    /// Neighbouring elements of one channel; 0: 1. Not used with one channel.
+    size_t inner;
+} rsq_quantization;
 
 /// The call did what it says. Every other status: no output was written, and handles stay usable.
 #define RSQ_OK 0
@@ -960,6 +1150,89 @@ rsq_status rsq_comparison_output_info(const struct rsq_comparison *comparison,
 
 /// Frees a comparison. NULL and stale handles are ignored.
 void rsq_comparison_free(struct rsq_comparison *comparison);
+
+/// Packs the weights of a convolution or GEMM. `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (sizes of no layer, scales not above zero,
+/// flags), `SHAPE_MISMATCH` (another number of values, scales or biases), `NOT_FINITE` (naming the index), `UNSUPPORTED` (more than
+/// 65793 products in a sum), `OUT_OF_MEMORY`.
+rsq_status rsq_pack_weights(const struct rsq_context *context,
+                            const struct rsq_weights *weights,
+                            struct rsq_packed **out);
+
+/// The scale of each output channel: first call with `buffer` NULL, which tells the number, then with room for that many floats.
+///
+/// Statuses: `NULL_ARGUMENT` (`out_count`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small).
+rsq_status rsq_packed_scales(const struct rsq_packed *packed,
+                             float *buffer,
+                             size_t capacity,
+                             size_t *out_count);
+
+/// Frees packed weights. NULL and stale handles are ignored; operators made of them stay usable.
+void rsq_packed_free(struct rsq_packed *packed);
+
+/// Plans a GEMM, `dst[m, n] = src[m, k] * weights[n, k]^T + bias[n]` for any `m`: u8 times s8, exact sums, then the epilogue.
+/// `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (qparams, bounds, strides, weights of a
+/// convolution), `NOT_FINITE` (a multiplier or bias over the output's scale), `OUT_OF_MEMORY`.
+rsq_status rsq_gemm_u8s8_new(const struct rsq_context *context,
+                             const struct rsq_packed *packed,
+                             const struct rsq_operator_options *options,
+                             struct rsq_operator **out);
+
+/// Plans a 2-D convolution for images of one size and any batch: u8 times s8, exact sums, then the epilogue. `context` may be
+/// NULL. The caller frees `*out`.
+///
+/// Statuses: as `rsq_gemm_u8s8_new`, and `SHAPE_MISMATCH` (a kernel that does not fit the padded image).
+rsq_status rsq_conv2d_u8s8_new(const struct rsq_context *context,
+                               const struct rsq_packed *packed,
+                               const struct rsq_operator_options *options,
+                               const struct rsq_conv2d_sizes *sizes,
+                               struct rsq_operator **out);
+
+/// Sizes, scratch and kernel of an operator. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`.
+rsq_status rsq_operator_get_info(const struct rsq_operator *op, struct rsq_operator_info *out);
+
+/// Runs a GEMM on `rows` rows. Allocates nothing. With scratch of its own for each call, any number of threads may run one
+/// operator at once. The bits are those of a model, on every instruction set and number of threads.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (an operator of another kind, tensors that
+/// overlap or are misaligned, scratch that is too small, a residual that is missing or not wanted), `SHAPE_MISMATCH` (a tensor that
+/// is too small), `BUSY` (without scratch: another call uses the operator's own), `CALLBACK`.
+rsq_status rsq_gemm_u8s8(const struct rsq_operator *op,
+                         size_t rows,
+                         const struct rsq_operator_tensors *tensors);
+
+/// Runs a convolution on `batch` images. Otherwise, and statuses: as `rsq_gemm_u8s8`.
+rsq_status rsq_conv2d_u8s8(const struct rsq_operator *op, size_t batch, const struct rsq_operator_tensors *tensors);
+
+/// Frees an operator. NULL and stale handles are ignored; runs under way on other threads finish first.
+void rsq_operator_free(struct rsq_operator *op);
+
+/// Quantizes `count` floats to bytes. NaN gives the zero point, the infinities the ends. `context` may be NULL. Allocates nothing
+/// with up to 1024 channels or with zero points.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (a scale that is not above zero, a zero point
+/// outside the range, overlap), `SHAPE_MISMATCH` (a count that the channels do not divide, a `dst` that is too small).
+rsq_status rsq_quantize(const struct rsq_context *context,
+                        const struct rsq_quantization *quantization,
+                        const float *src,
+                        size_t count,
+                        void *dst,
+                        size_t dst_bytes);
+
+/// Floats of `count` integers: `(q - zero_point) * scale`. `context` may be NULL. Allocates nothing, as `rsq_quantize`.
+///
+/// Statuses: as `rsq_quantize`; `SHAPE_MISMATCH` also for a `src` that is too small.
+rsq_status rsq_dequantize(const struct rsq_context *context,
+                          const struct rsq_quantization *quantization,
+                          const void *src,
+                          size_t src_bytes,
+                          float *dst,
+                          size_t count);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -72,9 +72,12 @@ impl TensorLayout {
         }
     }
 
-    /// Size of the innermost axis.
+    /// Size of the innermost axis. Asked for in runs, so it allocates nothing.
     pub fn inner(&self) -> usize {
-        self.axes().last().map_or(1, |&axis| self.dims[axis])
+        match self.order {
+            Order::RowMajor => self.dims.last().copied().unwrap_or(1),
+            Order::ChannelsLast => self.dims[1],
+        }
     }
 
     /// Elements from one innermost run to the next.
