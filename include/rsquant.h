@@ -154,6 +154,9 @@
 /// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
 #define RSQ_SESSION_FIXED_SIZES 1
 
+/// Count what each step costs: `rsq_session_profile`. Takes two readings of the clock a step.
+#define RSQ_SESSION_PROFILE 2
+
 /// f32 weights get one scale for all output channels, instead of one each.
 #define RSQ_WEIGHTS_PER_TENSOR 1
 
@@ -392,7 +395,7 @@ typedef struct rsq_layer_info {
 typedef struct rsq_session_options {
     /// `sizeof(rsq_session_options)`.
     uint32_t struct_size;
-    /// 0, or `RSQ_SESSION_FIXED_SIZES`.
+    /// 0, or the sum of some of `RSQ_SESSION_FIXED_SIZES` and `RSQ_SESSION_PROFILE`.
     uint32_t flags;
     /// The largest batch that memory is held for; 0: 1.
     size_t max_batch;
@@ -408,8 +411,12 @@ typedef struct rsq_step_info {
     uint32_t struct_size;
     /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
     uint32_t name_length;
-    /// Multiply-accumulates of one sample.
+    /// Multiply-accumulates of one sample, padded taps counted.
     uint64_t macs;
+    /// Bytes of one sample's tensors that it reads and writes, each once.
+    uint64_t activation_bytes;
+    /// Bytes of its weights and constants, each once.
+    uint64_t weight_bytes;
     /// The node's name, UTF-8.
     char name[RSQ_NAME_BYTES];
     /// The operator as ONNX calls it, such as "Conv".
@@ -433,6 +440,57 @@ typedef struct rsq_tensor_mut {
     /// As in `rsq_tensor_view`.
     const int64_t *strides;
 } rsq_tensor_mut;
+
+/// What a context's threads can do at most: 10^9 operations a second (2 for each multiply-accumulate) of multiply
+/// instructions on registers alone; 0 for portable code. Set `struct_size` before the call.
+typedef struct rsq_roof {
+    /// `sizeof(rsq_roof)`, set by the caller.
+    uint32_t struct_size;
+    /// The instruction set, one of `RSQ_ISA_`.
+    uint32_t isa;
+    /// Threads of the context.
+    uint32_t threads;
+    /// 0.
+    uint32_t reserved;
+    /// int8 on one thread.
+    double int8_gops_one_thread;
+    /// int8 on all threads at once.
+    double int8_gops;
+    /// f32 on one thread.
+    double f32_gops_one_thread;
+    /// f32 on all threads at once.
+    double f32_gops;
+    /// int8 operations a clock cycle of one thread.
+    double int8_ops_per_cycle;
+} rsq_roof;
+
+/// What runs cost, all steps together. Set `struct_size` before the call.
+typedef struct rsq_profile {
+    /// `sizeof(rsq_profile)`, set by the caller.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t reserved;
+    /// Runs.
+    uint64_t runs;
+    /// Time of the runs as the caller sees it, in nanoseconds.
+    uint64_t wall_ns;
+    /// Each run's time times its threads, in nanoseconds: what the steps' `thread_ns` add up to, but for waiting.
+    uint64_t thread_ns;
+} rsq_profile;
+
+/// What one operation of the plan cost. Set `struct_size` before the call.
+typedef struct rsq_step_profile {
+    /// `sizeof(rsq_step_profile)`, set by the caller.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t reserved;
+    /// Calls: one for each chunk of samples that a thread computes alone, one a thread for a chunk that all share.
+    uint64_t calls;
+    /// Samples computed.
+    uint64_t samples;
+    /// Time that threads spent in it, added up over threads, in nanoseconds.
+    uint64_t thread_ns;
+} rsq_step_profile;
 
 /// How close a layer's output is to the float one, on the same inputs of the network. Set `struct_size` before the call.
 typedef struct rsq_layer_comparison {
@@ -1103,6 +1161,29 @@ rsq_status rsq_run(struct rsq_session *session,
 
 /// Frees a session. NULL and stale handles are ignored; a run under way on another thread finishes first.
 void rsq_session_free(struct rsq_session *session);
+
+/// Measures what this machine can do at most below the context's cap; NULL stands for the default context. Takes about
+/// 0.1 s of all threads. Clocks change with load, so compare speeds with what was measured just before or after.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `CALLBACK`.
+rsq_status rsq_measure_roof(const struct rsq_context *context, struct rsq_roof *out);
+
+/// What the session's runs have cost since its plan was made or `rsq_session_profile_reset`. The session must have been
+/// made with `RSQ_SESSION_PROFILE`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `WRONG_STATE` (not profiled, or no plan yet).
+rsq_status rsq_session_profile(const struct rsq_session *session,
+                               struct rsq_profile *out);
+
+/// What operation `index` of the plan (as `rsq_session_step_info` counts them) has cost.
+///
+/// Statuses: as `rsq_session_profile`, and `NOT_FOUND` (no such index).
+rsq_status rsq_session_step_profile(const struct rsq_session *session, size_t index, struct rsq_step_profile *out);
+
+/// Counts from zero again.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (the session was made without `RSQ_SESSION_PROFILE`).
+rsq_status rsq_session_profile_reset(struct rsq_session *session);
 
 /// Makes a comparison of `model` with `graph`, of which it was made; it runs with the model's context. The caller frees
 /// `*out`.

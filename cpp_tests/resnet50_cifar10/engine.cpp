@@ -167,8 +167,9 @@ void Engine::calibrate(rsquant::Prepared& prepared) const {
     }
 }
 
-rsquant::Session Engine::session(const Candidate& candidate, std::size_t max_batch) const {
+rsquant::Session Engine::session(const Candidate& candidate, std::size_t max_batch, bool profile) const {
     rsquant::SessionOptions options;
+    options.profile = profile;
     options.max_batch = max_batch;
     options.input_shapes = {shape_.input(max_batch)};
     return candidate.graph != nullptr ? rsquant::Session::make_float(*candidate.graph, options, context_)

@@ -45,11 +45,12 @@ public:
     // The modes to run: those asked for; with --load fp32 if asked for, and the mode of the saved model.
     std::vector<Mode> modes() const;
     Candidate prepare(Mode mode);
-    rsquant::Session session(const Candidate& candidate, std::size_t max_batch) const;
+    rsquant::Session session(const Candidate& candidate, std::size_t max_batch, bool profile = false) const;
 
     const ModelShape& shape() const { return shape_; }
     const std::string& isa() const { return isa_; }
     unsigned threads() const { return threads_; }
+    const rsquant::Context& context() const { return context_; }
 
 private:
     Candidate quantize(Mode mode);

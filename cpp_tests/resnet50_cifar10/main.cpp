@@ -5,6 +5,7 @@
 #include "evaluate.hpp"
 #include "metrics.hpp"
 #include "options.hpp"
+#include "profile.hpp"
 #include "report.hpp"
 #include "results.hpp"
 
@@ -39,6 +40,16 @@ void run_bench(const Options& options, Engine& engine, const Images& images) {
         std::printf("%s\n", bench_line(engine, mode, options.batch, ms).c_str());
         std::fflush(stdout);
     }
+}
+
+void run_profile(const Options& options, Engine& engine, const Images& images) {
+    std::vector<ModelProfile> profiles;
+    for (const Mode mode : engine.modes()) {
+        const Candidate candidate = engine.prepare(mode);
+        profiles.push_back(profile_model(engine, candidate, images, options.batch));
+        std::printf("%s\n", profile_table(profiles.back()).c_str());
+    }
+    write_text(options.profile, profile_page(profiles, cpu_name(), engine.isa()));
 }
 
 void run_inputs(const Options& options, Engine& engine) {
@@ -105,10 +116,13 @@ void run(const Options& options) {
         run_inputs(options, engine);
         return;
     }
-    const std::size_t wanted = options.bench ? options.batch : std::numeric_limits<std::size_t>::max();
+    const bool alone = options.bench || !options.profile.empty();  // the model alone: more images than a batch are not needed
+    const std::size_t wanted = alone ? options.batch : std::numeric_limits<std::size_t>::max();
     const Images images = read_cifar10(data_dir, Split::test, options.images.value_or(wanted));
     if (options.bench) {
         run_bench(options, engine, images);
+    } else if (alone) {
+        run_profile(options, engine, images);
     } else {
         run_comparison(options, engine, images, model_file);
     }

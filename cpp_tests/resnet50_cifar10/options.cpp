@@ -56,7 +56,7 @@ const std::vector<OptionRow>& rows() {
          [](O& o, S v) { o.modes = modes(v); }},
         {"--batch", "N", "images a run (128)", [](O& o, S v) { o.batch = number("--batch", v, 1); }},
         {"--images", "N", "test images (all)", [](O& o, S v) { o.images = number("--images", v, 1); }},
-        {"--calibration-images", "N", "images to calibrate from (512; with --bench 32)",
+        {"--calibration-images", "N", "images to calibrate from (512; with --bench and --profile 32)",
          [](O& o, S v) { o.calibration_images = number("--calibration-images", v, 1); }},
         {"--calibrate-on", "SPLIT", "train or test (train)", [](O& o, S v) { o.calibrate_on = split(v); }},
         {"--threads", "N", "threads (all)",
@@ -67,6 +67,8 @@ const std::vector<OptionRow>& rows() {
          [](O& o, S v) { o.latency_runs = number("--latency-runs", v, 0); }},
         {"--bench", nullptr, "measure the model alone, inputs ready: one JSON line a mode on stdout, nothing else",
          [](O& o, S) { o.bench = true; }},
+        {"--profile", "FILE", "measure what each layer costs, inputs ready: a table on stdout, a page with bars in FILE",
+         [](O& o, S v) { o.profile = v; }},
         {"--save-static", "FILE", "write the static int8 model", [](O& o, S v) { o.save_static = v; }},
         {"--save-dynamic", "FILE", "write the dynamic int8 model", [](O& o, S v) { o.save_dynamic = v; }},
         {"--load", "FILE", "run this saved model in its mode instead of quantizing", [](O& o, S v) { o.load = v; }},
@@ -95,8 +97,11 @@ void check_combinations(const Options& o) {
     if (o.input.empty() != o.output.empty()) {
         throw UsageError("--input and --output go together");
     }
-    if (!o.input.empty() && (o.bench || !o.dump_logits.empty())) {
-        throw UsageError("--input goes neither with --bench nor with --dump-logits");
+    if (o.bench && !o.profile.empty()) {
+        throw UsageError("--bench and --profile are two runs");
+    }
+    if (!o.input.empty() && (o.bench || !o.profile.empty() || !o.dump_logits.empty())) {
+        throw UsageError("--input goes with neither of --bench, --profile and --dump-logits");
     }
     if (!o.save_static.empty() && !o.runs(Mode::static_int8)) {
         throw UsageError("--save-static needs --mode static or all");
@@ -153,7 +158,7 @@ Options parse_options(int argc, const char* const* argv) {
         }
         row.take(options, *value);
     }
-    if (options.bench && !calibration_given) {
+    if ((options.bench || !options.profile.empty()) && !calibration_given) {
         options.calibration_images = 32;  // speed does not depend on them
     }
     check_combinations(options);

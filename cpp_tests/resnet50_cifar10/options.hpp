@@ -28,6 +28,7 @@ struct Options {
     std::optional<std::size_t> images;             // none: all there are
     std::size_t latency_runs = 100;
     bool bench = false;
+    std::string profile;                           // file of the profile's page; empty: not asked for
     std::string save_static, save_dynamic, load;   // files; empty: not asked for
     std::string dump_logits;
     std::string input, output;

@@ -17,10 +17,13 @@
 namespace rsquant {
 
 using StepInfo = rsq_step_info;
+using Profile = rsq_profile;
+using StepProfile = rsq_step_profile;
 
 struct SessionOptions {
     std::size_t max_batch = 1;         // the largest batch that memory is held for
     bool fixed_sizes = false;          // other sizes than the planned ones (the batch aside) are an error
+    bool profile = false;              // count what each step costs
     std::vector<Shape> input_shapes;   // as in Prepared::make
 };
 
@@ -55,6 +58,15 @@ public:
     Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_session_input_info, get(), index); }
     Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_session_output_info, get(), index); }
     Outcome<StepInfo> step(std::size_t index) const { return detail::info(rsq_session_step_info, get(), index); }
+    // What runs have cost since the plan was made or reset_profile; for sessions made with `profile`.
+    Outcome<Profile> profile() const {
+        Profile out{};
+        out.struct_size = sizeof out;
+        const rsq_status status = rsq_session_profile(get(), &out);
+        return detail::finish(status, std::move(out));
+    }
+    Outcome<StepProfile> step_profile(std::size_t index) const { return detail::info(rsq_session_step_profile, get(), index); }
+    Outcome<void> reset_profile() { return detail::finish(rsq_session_profile_reset(get())); }
     // The shape of an output for inputs of these shapes, batch included.
     Outcome<Shape> output_shape(const std::vector<Shape>& input_shapes, std::size_t index = 0) const {
         const auto shapes = detail::c_shapes(input_shapes.data(), input_shapes.size());
@@ -68,7 +80,7 @@ private:
     static rsq_session_options c_options(const SessionOptions& options, const rsq_shape* shapes) {
         rsq_session_options c{};
         c.struct_size = sizeof c;
-        c.flags = options.fixed_sizes ? RSQ_SESSION_FIXED_SIZES : 0;
+        c.flags = (options.fixed_sizes ? RSQ_SESSION_FIXED_SIZES : 0u) | (options.profile ? RSQ_SESSION_PROFILE : 0u);
         c.max_batch = options.max_batch;
         c.input_shapes = shapes;
         c.input_shape_count = options.input_shapes.size();

@@ -26,13 +26,15 @@ impl handles::Handle for rsq_session {
 
 /// What the handle stands for.
 pub(super) struct SessionObject {
-    session: Exclusive<Session>,
+    pub(super) session: Exclusive<Session>,
     /// How many tensors a run has.
     needed: Needed,
 }
 
 /// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
 pub const RSQ_SESSION_FIXED_SIZES: u32 = 1;
+/// Count what each step costs: `rsq_session_profile`. Takes two readings of the clock a step.
+pub const RSQ_SESSION_PROFILE: u32 = 2;
 
 /// What a session is made with. All zero but `struct_size`: the default.
 #[repr(C)]
@@ -40,7 +42,7 @@ pub const RSQ_SESSION_FIXED_SIZES: u32 = 1;
 pub struct rsq_session_options {
     /// `sizeof(rsq_session_options)`.
     pub struct_size: u32,
-    /// 0, or `RSQ_SESSION_FIXED_SIZES`.
+    /// 0, or the sum of some of `RSQ_SESSION_FIXED_SIZES` and `RSQ_SESSION_PROFILE`.
     pub flags: u32,
     /// The largest batch that memory is held for; 0: 1.
     pub max_batch: usize,
@@ -62,8 +64,12 @@ pub struct rsq_step_info {
     pub struct_size: u32,
     /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
     pub name_length: u32,
-    /// Multiply-accumulates of one sample.
+    /// Multiply-accumulates of one sample, padded taps counted.
     pub macs: u64,
+    /// Bytes of one sample's tensors that it reads and writes, each once.
+    pub activation_bytes: u64,
+    /// Bytes of its weights and constants, each once.
+    pub weight_bytes: u64,
     /// The node's name, UTF-8.
     pub name: [c_char; RSQ_NAME_BYTES],
     /// The operator as ONNX calls it, such as "Conv".
@@ -74,9 +80,9 @@ pub struct rsq_step_info {
 
 // SAFETY: repr(C), integers alone, no padding (asserted below), size first.
 unsafe impl InfoStruct for rsq_step_info {
-    const FIRST_SIZE: usize = 400;
+    const FIRST_SIZE: usize = 416;
 }
-const _: () = assert!(size_of::<rsq_step_info>() == 400);
+const _: () = assert!(size_of::<rsq_step_info>() == 416);
 
 impl rsq_step_info {
     fn describe(step: &StepInfo) -> Self {
@@ -84,6 +90,8 @@ impl rsq_step_info {
             struct_size: 0,
             name_length: text_length(&step.name),
             macs: step.macs,
+            activation_bytes: step.activation_bytes,
+            weight_bytes: step.weight_bytes,
             name: text_array(&step.name),
             op_type: text_array(step.operator),
             kernel: text_array(step.kernel),
@@ -98,12 +106,17 @@ impl rsq_step_info {
 unsafe fn session_options(options: *const rsq_session_options) -> Outcome<SessionOptions> {
     // SAFETY: the caller's promise.
     let Some(given) = (unsafe { read(options, "rsq_session_options") })? else { return Ok(SessionOptions::default()) };
-    if given.flags & !RSQ_SESSION_FIXED_SIZES != 0 {
-        return Err(Failure::invalid(format!("rsq_session_options.flags is {:#x}; this version knows 1", given.flags)));
+    if given.flags & !(RSQ_SESSION_FIXED_SIZES | RSQ_SESSION_PROFILE) != 0 {
+        return Err(Failure::invalid(format!("rsq_session_options.flags is {:#x}; this version knows 1 and 2", given.flags)));
     }
     // SAFETY: the caller's promise.
     let input_dims = unsafe { shapes(given.input_shapes, given.input_shape_count, "input_shapes") }?;
-    Ok(SessionOptions { max_batch: given.max_batch.max(1), input_dims, allow_resize: given.flags & RSQ_SESSION_FIXED_SIZES == 0 })
+    Ok(SessionOptions {
+        max_batch: given.max_batch.max(1),
+        input_dims,
+        allow_resize: given.flags & RSQ_SESSION_FIXED_SIZES == 0,
+        profile: given.flags & RSQ_SESSION_PROFILE != 0,
+    })
 }
 
 fn make_session(session: Session) -> Outcome<*mut rsq_session> {

@@ -20,6 +20,7 @@ pub mod reduce;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod reference;
 mod registry;
+pub mod roof;
 mod simd;
 pub mod unary;
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]

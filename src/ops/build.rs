@@ -9,7 +9,7 @@ use super::movement::MoveStep;
 use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
 use super::quantization::{DequantizeStep, DynamicQuantizeStep, ImageRangeStep, QuantizeStep};
 use super::reduction::{Reduction, ReductionStep};
-use super::step::{Step, StepInfo, Tensor};
+use super::step::{Slot, Step, StepInfo, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::shape_inference::{axis_index, axis_set};
 use crate::graph::window::{conv_window, pool_window};
@@ -58,7 +58,8 @@ pub struct StepInputs {
 
 /// A change of memory order, or a reshape that moves elements.
 pub fn copy_step(_kernels: &Kernels, src: Tensor, dst: Tensor) -> Box<dyn Step> {
-    let info = StepInfo { name: String::new(), operator: "Reorder", ..StepInfo::default() };
+    let activation_bytes = (src.layout.held_bytes() + dst.layout.held_bytes()) as u64;
+    let info = StepInfo { operator: "Reorder", activation_bytes, ..StepInfo::default() };
     Box::new(MoveStep::reorder(info, src, dst))
 }
 
@@ -75,8 +76,19 @@ struct Builder<'a> {
 /// # Errors
 /// Constants that do not fit, or an operator that has no step for these types; the node is named.
 pub fn build_step(graph: &Graph, node: &Node, part: usize, tensors: StepInputs, kernels: &Kernels) -> Result<Box<dyn Step>> {
-    let info = StepInfo { name: node.name.clone(), operator: node.op.name(), kernel: "", macs: 0 };
+    let (activation_bytes, weight_bytes) = bytes_moved(graph, node, &tensors);
+    let info = StepInfo { name: node.name.clone(), operator: node.op.name(), kernel: "", macs: 0, activation_bytes, weight_bytes };
     Builder { graph, node, kernels, info }.build(part, tensors)
+}
+
+/// Bytes of a step's tensors, and of its constants: weights by reference, and inputs that are constants.
+fn bytes_moved(graph: &Graph, node: &Node, tensors: &StepInputs) -> (u64, u64) {
+    let bytes = |tensor: &Tensor| tensor.layout.held_bytes() as u64;
+    let (constants, computed): (Vec<&Tensor>, Vec<&Tensor>) =
+        tensors.inputs.iter().partition(|tensor| matches!(tensor.slot, Slot::Constant(_)));
+    let weights: u64 = node.op.clone().constants_mut().into_iter().map(|id| graph.constant(*id).data.len() as u64).sum();
+    let activations = computed.into_iter().map(bytes).sum::<u64>() + bytes(&tensors.output);
+    (activations, weights + constants.into_iter().map(bytes).sum::<u64>())
 }
 
 impl Builder<'_> {

@@ -159,6 +159,10 @@ pub struct StepInfo {
     pub kernel: &'static str,
     /// Multiply-accumulates of one sample, padded taps counted.
     pub macs: u64,
+    /// Bytes of one sample's tensors that it reads and writes, each once.
+    pub activation_bytes: u64,
+    /// Bytes of its weights and constants, each once.
+    pub weight_bytes: u64,
 }
 
 /// One planned operation.

@@ -8,6 +8,7 @@ mod operator;
 mod prepared;
 mod recipe;
 mod sensitivity;
+mod roof;
 mod session;
 mod tune;
 mod variant;
@@ -24,5 +25,6 @@ pub use operator::{
 pub use prepared::Prepared;
 pub use recipe::{load_recipe, save_recipe};
 pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
+pub use roof::Roof;
 pub use session::{Session, SessionOptions};
 pub use tune::{Metric, Trial, TuneOptions, Tuned, tune};

@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::graph::shape_inference::infer_shapes;
 use crate::memory;
 use crate::ops::StepInfo;
-use crate::runtime::{Executor, Plan, PlanOptions};
+use crate::runtime::{Executor, Plan, PlanOptions, Profile};
 use crate::tensor::{DType, TensorView, TensorViewMut};
 use std::sync::Arc;
 
@@ -20,11 +20,13 @@ pub struct SessionOptions {
     pub input_dims: Option<Vec<Vec<usize>>>,
     /// Whether a run with other input sizes makes a new plan (which allocates) instead of failing.
     pub allow_resize: bool,
+    /// Whether to count what each step costs (two readings of the clock a step).
+    pub profile: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { max_batch: 1, input_dims: None, allow_resize: true }
+        Self { max_batch: 1, input_dims: None, allow_resize: true, profile: false }
     }
 }
 
@@ -84,7 +86,10 @@ impl Session {
     fn plan(&mut self, dims: Vec<Vec<usize>>) -> Result<()> {
         check_declared(&self.graph, &dims)?;
         let plan = Arc::new(Plan::new(&self.graph, &dims, PlanOptions { max_isa: self.context.max_isa() })?);
-        let executor = Executor::new(plan, self.context.threads().threads(), self.options.max_batch)?;
+        let mut executor = Executor::new(plan, self.context.threads().threads(), self.options.max_batch)?;
+        if self.options.profile {
+            executor.start_profile();
+        }
         memory::checkpoint()?;
         self.executor = Some(executor);
         self.planned = dims;
@@ -116,6 +121,24 @@ impl Session {
     pub fn steps(&self) -> Vec<StepInfo> {
         let Some(executor) = &self.executor else { return Vec::new() };
         executor.plan().steps.iter().map(|planned| planned.step.info()).collect()
+    }
+
+    /// What runs have cost, step by step as [`Session::steps`] lists them, since the plan was made or
+    /// [`Session::reset_profile`]; `None` before there is a plan and where the options did not ask for it.
+    pub fn profile(&self) -> Option<Profile> {
+        self.executor.as_ref().and_then(Executor::profile)
+    }
+
+    /// Counts from zero again.
+    ///
+    /// # Errors
+    /// `WrongState` for a session that was not made to be profiled.
+    pub fn reset_profile(&mut self) -> Result<()> {
+        if !self.options.profile {
+            return Err(Error::WrongState("the session was not made to be profiled".into()));
+        }
+        self.executor.iter_mut().for_each(Executor::start_profile);
+        Ok(())
     }
 
     /// Bytes of memory held for runs.

@@ -1,12 +1,14 @@
 //! Walks a plan. Full rounds of a batch give each thread a chunk of samples of its own, from the first step to the last,
 //! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
 use super::plan::Plan;
+use super::profile::{Profile, Recorder};
 use crate::error::{Error, Result};
 use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
 use crate::tensor::AlignedBuffer;
 use crate::threads::{Executor as Threads, Part};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Memory of a session: an arena and scratch for each thread, and staged outputs. Runs one batch at a time.
 pub struct Executor {
@@ -17,6 +19,8 @@ pub struct Executor {
     pub(super) staging: Vec<AlignedBuffer>,
     max_samples: usize,
     failure: Mutex<Option<(usize, Error)>>,
+    /// Present where runs are profiled.
+    recorder: Option<Recorder>,
 }
 
 pub(super) struct MemberMemory {
@@ -81,12 +85,22 @@ impl Executor {
             inputs: plan.input_dims.iter().map(|dims| (std::ptr::null(), sample_bytes(dims))).collect(),
             outputs: plan.output_dims.iter().map(|dims| (std::ptr::null_mut(), sample_bytes(dims))).collect(),
         };
-        Ok(Self { plan, members, bound, staging, max_samples, failure: Mutex::new(None) })
+        Ok(Self { plan, members, bound, staging, max_samples, failure: Mutex::new(None), recorder: None })
     }
 
     /// The plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Counts from here on what each step costs, from zero.
+    pub fn start_profile(&mut self) {
+        self.recorder = Some(Recorder::new(self.plan.steps.len()));
+    }
+
+    /// What was counted since [`Executor::start_profile`]; `None` without it.
+    pub fn profile(&self) -> Option<Profile> {
+        self.recorder.as_ref().map(Recorder::profile)
     }
 
     /// The largest batch.
@@ -150,6 +164,8 @@ impl Executor {
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let this = &*self;
+        let start = this.recorder.as_ref().map(|_| Instant::now());
+        let members = threads.threads().min(this.members.len());
         let (samples, chunk) = this.chunks_of(samples);
         let chunks = samples.div_ceil(chunk);
         let next = AtomicUsize::new(0);
@@ -180,7 +196,7 @@ impl Executor {
                 }
             })?;
         } else {
-            let count = threads.threads().min(this.members.len());
+            let count = members;
             let full = if count == 1 { chunks } else { chunks / count * count };
             if full > 0 {
                 threads.fork_join(count, &|part| {
@@ -193,6 +209,9 @@ impl Executor {
                     threads.fork_join(count, &|part| this.run_step(step, part, first, samples))?;
                 }
             }
+        }
+        if let (Some(recorder), Some(start)) = (&self.recorder, start) {
+            recorder.add_run(members, start);
         }
         if let Some((_, error)) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
@@ -210,9 +229,9 @@ impl Executor {
         let mut scratch = memory.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the arena is this member's, and has the plan's size; `bind` checked the tensors; chunks are disjoint.
         let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) };
-        for planned in &self.plan.steps {
-            let mut run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
-            if let Err(error) = planned.step.run(&mut run) {
+        for step in 0..self.plan.steps.len() {
+            let run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
+            if let Err(error) = self.call(step, run) {
                 self.fail(first_sample, error);
                 return;
             }
@@ -226,10 +245,19 @@ impl Executor {
         // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
         // contract) and meet after every step; `bind` checked the tensors.
         let memory = unsafe { Memory::new(arena, &self.bound, first_sample) };
-        let mut run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
-        if let Err(error) = self.plan.steps[step].step.run(&mut run) {
+        let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
+        if let Err(error) = self.call(step, run) {
             self.fail(first_sample, error);
         }
+    }
+
+    /// One call of a step, counted where runs are profiled.
+    fn call(&self, step: usize, mut run: StepRun<'_>) -> Result<()> {
+        let Some(recorder) = &self.recorder else { return self.plan.steps[step].step.run(&mut run) };
+        let start = Instant::now();
+        let outcome = self.plan.steps[step].step.run(&mut run);
+        recorder.add_step(step, if run.part.index == 0 { run.samples } else { 0 }, start);
+        outcome
     }
 
     /// Keeps the failure of the lowest sample, so that the message does not depend on the schedule.

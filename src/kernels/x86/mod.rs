@@ -10,3 +10,4 @@ pub mod depthwise_avx2;
 pub mod epilogue_avx2;
 pub mod epilogue_avx512;
 pub mod pixel_tiles;
+pub mod roof;
