@@ -71,9 +71,12 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         let epilogue = block.epilogue();
         let panels = block.stored_channels.div_ceil(PANEL_CHANNELS);
         for panel in (0..panels).step_by(TILE_PANELS) {
-            let job = Job { block: &block, epilogue: &epilogue, panel };
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
+            let mut coming = panel + TILE_PANELS;
             for_each_tile(block.rows, block.cols, SEGMENT_PIXELS, |pixels| {
+                let wanted = coming < panels.min(panel + 2 * TILE_PANELS);
+                let job = Job { block: &block, epilogue: &epilogue, panel, coming: if wanted { coming } else { panel } };
+                coming += 1;
                 // SAFETY: the token proves the instructions, the pixels and panels are the block's, and the table has
                 // an entry for each of the 1 to 14 pixels.
                 unsafe { by_pixels[pixels.pixels - 1](&job, pixels) }
@@ -87,6 +90,8 @@ struct Job<'a> {
     block: &'a Int8Block,
     epilogue: &'a Int8Epilogue,
     panel: usize,
+    /// The panel whose rows are fetched into L2 meanwhile.
+    coming: usize,
 }
 
 /// A tile function; it must be called with as many pixels as its place in the table says.
@@ -124,7 +129,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     let block = job.block;
     let channel = job.panel * PANEL_CHANNELS;
     // SAFETY: the caller's promise: pixels, taps and panels are the block's.
-    let acc = unsafe { accumulate::<P, N>(block, job.panel, pixels) };
+    let acc = unsafe { accumulate::<P, N>(block, job.panel, job.coming, pixels) };
     let panels = Panels::<N> { epilogue: job.epilogue, channel };
     if let Int8Output::U8 { dst, residual, requantize } = &block.output
         && panels.stored() == N * PANEL_CHANNELS
@@ -168,13 +173,14 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
 /// As for [`tile`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn accumulate<const P: usize, const N: usize>(block: &Int8Block, panel: usize, pixels: PixelTile) -> [[__m512i; N]; P] {
+unsafe fn accumulate<const P: usize, const N: usize>(block: &Int8Block, panel: usize, coming: usize, pixels: PixelTile) -> [[__m512i; N]; P] {
     let head = P.div_ceil(2);
     let offsets: [isize; SEGMENT_PIXELS] = std::array::from_fn(|p| opaque(p as isize * block.src.col_stride));
     let taps = &block.taps;
     // SAFETY: 16 entries of `comp` a panel are readable.
     let comp: [__m512i; N] = std::array::from_fn(|n| unsafe { _mm512_loadu_si512(block.comp.add((panel + n) * PANEL_CHANNELS).cast()) });
     let mut acc = [comp; P];
+    let coming = (coming as isize - panel as isize) * block.panel_stride as isize;
     let first = pixel_address(&block.src, pixels.first);
     let second = if P > 1 { pixel_address(&block.src, pixels.second) } else { first };
     for tap_row in 0..taps.rows {
@@ -194,6 +200,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(block: &Int8Block, panel: u
                             acc[p][n] = _mm512_dpbusd_epi32(acc[p][n], a, rows[n]);
                         }
                     }
+                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(coming));
                     first = opaque(first.add(K_GROUP));
                     second = opaque(second.add(K_GROUP));
                     weights = weights.add(ROW_BYTES);
