@@ -15,6 +15,10 @@ COUNT_CALL(rsq_session_memory_bytes)
 INFO_CALL(rsq_session_input_info)
 INFO_CALL(rsq_session_output_info)
 INFO_CALL(rsq_session_step_info)
+INFO_CALL(rsq_session_step_profile)
+static int64_t call_profile(void *const *a) { return rsq_session_profile(a[0], a[1]); }
+static int64_t call_profile_reset(void *const *a) { return rsq_session_profile_reset(a[0]); }
+static int64_t call_measure_roof(void *const *a) { return rsq_measure_roof(a[0], a[1]); }
 FREE_CALL(rsq_session_free)
 
 const function *session_calls(void) {
@@ -44,6 +48,11 @@ const function *session_calls(void) {
         {"rsq_run", STATUS, call_run,
          {HANDLE_OF("session", OBJECT_SESSION), {"inputs", IN_ARRAY, OBJECT_TYPES, sizeof input, &input, 0},
           {"outputs", IN_ARRAY, OBJECT_TYPES, sizeof output, &output, 0}}},
+        {"rsq_session_profile", STATUS, call_profile, {HANDLE_OF("session", OBJECT_SESSION), INFO_STRUCT(rsq_profile)}},
+        {"rsq_session_step_profile", STATUS, call_rsq_session_step_profile,
+         {HANDLE_OF("session", OBJECT_SESSION), INFO_STRUCT(rsq_step_profile)}},
+        {"rsq_session_profile_reset", STATUS, call_profile_reset, {HANDLE_OF("session", OBJECT_SESSION)}},
+        {"rsq_measure_roof", STATUS, call_measure_roof, {CONTEXT_OR_NULL, INFO_STRUCT(rsq_roof)}},
         {"rsq_session_free", NOTHING, call_rsq_session_free, {{"session", FRESH_HANDLE, OBJECT_SESSION, 0, NULL, 1}}},
         END_OF_TABLE};
     input.data = images;

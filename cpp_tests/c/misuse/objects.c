@@ -99,7 +99,11 @@ void *object_new(object_type type) {
         }
         case OBJECT_SESSION: {
             rsq_session *session = NULL;
-            require(rsq_session_new(living[OBJECT_MODEL], NULL, &session), "rsq_session_new");
+            rsq_session_options options;
+            memset(&options, 0, sizeof options);
+            options.struct_size = sizeof options;
+            options.flags = RSQ_SESSION_PROFILE; /* so that every function has something to tell */
+            require(rsq_session_new(living[OBJECT_MODEL], &options, &session), "rsq_session_new");
             object = session;
             break;
         }

@@ -51,6 +51,7 @@ static void check_indices(void) {
     CHECK_INDEX(rsq_session_input_info, rsq_tensor_info, OBJECT_SESSION, 1);
     CHECK_INDEX(rsq_session_output_info, rsq_tensor_info, OBJECT_SESSION, 1);
     CHECK_INDEX(rsq_session_step_info, rsq_step_info, OBJECT_SESSION, rsq_session_step_count(object_living(OBJECT_SESSION)));
+    CHECK_INDEX(rsq_session_step_profile, rsq_step_profile, OBJECT_SESSION, rsq_session_step_count(object_living(OBJECT_SESSION)));
 }
 
 static void check_calibration_states(void) {
