@@ -85,7 +85,7 @@
 /// int8 with activation qparams from calibration.
 #define RSQ_PRECISION_INT8_STATIC 1
 
-/// int8 with activation qparams from each sample at run time: needs no calibration.
+/// int8 with activation qparams from each run's values: needs no calibration. Convolutions, linear layers, LSTM, GRU, RNN.
 #define RSQ_PRECISION_INT8_DYNAMIC 2
 
 /// f32.
@@ -136,14 +136,22 @@
 /// One set of weight qparams an output channel. The default.
 #define RSQ_GRANULARITY_PER_CHANNEL 2
 
-/// Dynamic activations: one set of qparams a sample. The default.
+/// Dynamic activations: one set of qparams a sample, that is, an index of axis 0, or a sequence of a recurrent layer (whose
+/// state has one a step). The default.
 #define RSQ_GRAIN_PER_SAMPLE 1
 
-/// Dynamic activations: one set of qparams a row (token) of a linear layer.
+/// Dynamic activations: one set of qparams a row (token) of a linear layer, a step of each sequence of a recurrent layer;
+/// convolutions have no such thing.
 #define RSQ_GRAIN_PER_ROW 2
 
 /// Dynamic activations: one set of qparams a tensor, so that results depend on batch mates, as torch's do.
 #define RSQ_GRAIN_PER_TENSOR 3
+
+/// Dynamic activations by this library's formula: the zero point is added after rounding. The default.
+#define RSQ_RULE_NATIVE 1
+
+/// Dynamic activations by torch's formula: the zero point is added before rounding, scales are at least 6.1e-5.
+#define RSQ_RULE_TORCH 2
 
 /// No.
 #define RSQ_OFF 1
@@ -287,8 +295,8 @@ typedef struct rsq_layer_qconfig {
     int32_t weight_scheme;
     /// `RSQ_ON` keeps weights in -64..63; `RSQ_OFF`.
     int32_t weight_reduce_range;
-    /// 0.
-    int32_t reserved;
+    /// One of `RSQ_RULE_`: how qparams and bytes of dynamic activations are computed.
+    int32_t activation_rule;
     /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
     double percentile;
 } rsq_layer_qconfig;
@@ -875,6 +883,14 @@ rsq_status rsq_qconfig_default_static(struct rsq_qconfig **out);
 ///
 /// Statuses: `NULL_ARGUMENT`, `OUT_OF_MEMORY`.
 rsq_status rsq_qconfig_default_dynamic(struct rsq_qconfig **out);
+
+/// Makes a qconfig that does what torch's dynamic quantization does, for linear layers, LSTM, GRU and RNN: weights s8 and
+/// activations u8 in 0..127, each per tensor, by torch's formula; one scale for a whole sequence and one a step for the
+/// state. Results depend on batch mates, as torch's do; `rsq_qconfig_default_dynamic` is closer to float. The caller frees
+/// `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `OUT_OF_MEMORY`.
+rsq_status rsq_qconfig_torch_dynamic(struct rsq_qconfig **out);
 
 /// Reads a qconfig from JSON, a C string in UTF-8, as `rsq_qconfig_to_json` writes it. The caller frees `*out`.
 ///

@@ -47,7 +47,7 @@ fn layout_conditions() -> Vec<String> {
         rsq_session_options { struct_size, flags, max_batch, input_shapes, input_shape_count }
         rsq_layer_qconfig {
             struct_size, precision, activation_dtype, activation_scheme, activation_reduce_range, activation_observer,
-            activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, reserved, percentile
+            activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, activation_rule, percentile
         }
         rsq_tensor_info { struct_size, dtype, rank, name_length, dims, name }
         rsq_node_info { struct_size, name_length, input_count, reserved, name, op_type }

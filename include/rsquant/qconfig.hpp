@@ -21,6 +21,8 @@ public:
     using Handle::Handle;
     static Outcome<QConfig> default_static() { return detail::make<QConfig>(rsq_qconfig_default_static); }
     static Outcome<QConfig> default_dynamic() { return detail::make<QConfig>(rsq_qconfig_default_dynamic); }
+    // What torch's dynamic quantization does: per tensor, 0..127, results depend on batch mates.
+    static Outcome<QConfig> torch_dynamic() { return detail::make<QConfig>(rsq_qconfig_torch_dynamic); }
     static Outcome<QConfig> from_json(const std::string& json) {
         return detail::make<QConfig>(rsq_qconfig_from_json, json.c_str());
     }

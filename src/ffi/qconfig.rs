@@ -6,7 +6,7 @@ use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{RSQ_DTYPE_S8, RSQ_DTYPE_U8};
 use super::{guard, handles};
 use crate::quantize::qconfig::{ActivationSettings, WeightSettings};
-use crate::quantize::{DEFAULT_PERCENTILE, Grain, LayerSettings, Mode, ObserverKind, QConfig, QType, Scheme, SolverKind};
+use crate::quantize::{DEFAULT_PERCENTILE, DynamicRule, Grain, LayerSettings, Mode, ObserverKind, QConfig, QType, Scheme, SolverKind};
 use std::ffi::c_char;
 
 /// Exclusive. What is to be quantized, and how: defaults, then settings by scope.
@@ -22,7 +22,7 @@ impl handles::Handle for rsq_qconfig {
 
 /// int8 with activation qparams from calibration.
 pub const RSQ_PRECISION_INT8_STATIC: i32 = 1;
-/// int8 with activation qparams from each sample at run time: needs no calibration.
+/// int8 with activation qparams from each run's values: needs no calibration. Convolutions, linear layers, LSTM, GRU, RNN.
 pub const RSQ_PRECISION_INT8_DYNAMIC: i32 = 2;
 /// f32.
 pub const RSQ_PRECISION_FLOAT: i32 = 3;
@@ -61,12 +61,19 @@ pub const RSQ_GRANULARITY_PER_TENSOR: i32 = 1;
 /// One set of weight qparams an output channel. The default.
 pub const RSQ_GRANULARITY_PER_CHANNEL: i32 = 2;
 
-/// Dynamic activations: one set of qparams a sample. The default.
+/// Dynamic activations: one set of qparams a sample, that is, an index of axis 0, or a sequence of a recurrent layer (whose
+/// state has one a step). The default.
 pub const RSQ_GRAIN_PER_SAMPLE: i32 = 1;
-/// Dynamic activations: one set of qparams a row (token) of a linear layer.
+/// Dynamic activations: one set of qparams a row (token) of a linear layer, a step of each sequence of a recurrent layer;
+/// convolutions have no such thing.
 pub const RSQ_GRAIN_PER_ROW: i32 = 2;
 /// Dynamic activations: one set of qparams a tensor, so that results depend on batch mates, as torch's do.
 pub const RSQ_GRAIN_PER_TENSOR: i32 = 3;
+
+/// Dynamic activations by this library's formula: the zero point is added after rounding. The default.
+pub const RSQ_RULE_NATIVE: i32 = 1;
+/// Dynamic activations by torch's formula: the zero point is added before rounding, scales are at least 6.1e-5.
+pub const RSQ_RULE_TORCH: i32 = 2;
 
 /// No.
 pub const RSQ_OFF: i32 = 1;
@@ -99,8 +106,8 @@ pub struct rsq_layer_qconfig {
     pub weight_scheme: i32,
     /// `RSQ_ON` keeps weights in -64..63; `RSQ_OFF`.
     pub weight_reduce_range: i32,
-    /// 0.
-    pub reserved: i32,
+    /// One of `RSQ_RULE_`: how qparams and bytes of dynamic activations are computed.
+    pub activation_rule: i32,
     /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
     pub percentile: f64,
 }
@@ -130,9 +137,6 @@ const OFF_ON: [bool; 2] = [false, true];
 
 impl rsq_layer_qconfig {
     fn to_core(self) -> Outcome<LayerSettings> {
-        if self.reserved != 0 {
-            return Err(Failure::invalid("rsq_layer_qconfig.reserved is not 0"));
-        }
         let mode = choice(self.precision, "precision", &[Mode::Static, Mode::Dynamic, Mode::Float])?;
         Ok(LayerSettings { mode, activation: self.activation()?, weight: self.weight()? })
     }
@@ -151,6 +155,7 @@ impl rsq_layer_qconfig {
             observer: choice(self.activation_observer, "activation_observer", &OBSERVERS)?,
             solver: self.solver()?,
             grain: choice(self.activation_grain, "activation_grain", &[Grain::PerSample, Grain::PerRow, Grain::PerTensor])?,
+            rule: choice(self.activation_rule, "activation_rule", &[DynamicRule::Native, DynamicRule::Torch])?,
         })
     }
 
@@ -195,6 +200,18 @@ pub unsafe extern "C" fn rsq_qconfig_default_static(out: *mut *mut rsq_qconfig) 
 pub unsafe extern "C" fn rsq_qconfig_default_dynamic(out: *mut *mut rsq_qconfig) -> rsq_status {
     // SAFETY: the caller's promise.
     unsafe { new_qconfig(out, || Ok(QConfig::default_dynamic())) }
+}
+
+/// Makes a qconfig that does what torch's dynamic quantization does, for linear layers, LSTM, GRU and RNN: weights s8 and
+/// activations u8 in 0..127, each per tensor, by torch's formula; one scale for a whole sequence and one a step for the
+/// state. Results depend on batch mates, as torch's do; `rsq_qconfig_default_dynamic` is closer to float. The caller frees
+/// `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_qconfig_torch_dynamic(out: *mut *mut rsq_qconfig) -> rsq_status {
+    // SAFETY: the caller's promise.
+    unsafe { new_qconfig(out, || Ok(QConfig::torch_dynamic())) }
 }
 
 /// Reads a qconfig from JSON, a C string in UTF-8, as `rsq_qconfig_to_json` writes it. The caller frees `*out`.
@@ -307,7 +324,7 @@ mod tests {
         weight_granularity: 0,
         weight_scheme: 0,
         weight_reduce_range: 0,
-        reserved: 0,
+        activation_rule: 0,
         percentile: 0.0,
     };
 
@@ -329,6 +346,7 @@ mod tests {
             weight_granularity: RSQ_GRANULARITY_PER_TENSOR,
             weight_scheme: RSQ_SCHEME_SYMMETRIC,
             weight_reduce_range: RSQ_OFF,
+            activation_rule: RSQ_RULE_TORCH,
             ..KEEP
         };
         let expected = LayerSettings {
@@ -340,6 +358,7 @@ mod tests {
                 observer: Some(ObserverKind::TorchHistogram),
                 solver: Some(SolverKind::Auto),
                 grain: Some(Grain::PerRow),
+                rule: Some(DynamicRule::Torch),
             },
             weight: WeightSettings { per_channel: Some(false), scheme: Some(Scheme::Symmetric), reduce_range: Some(false) },
         };
@@ -367,7 +386,7 @@ mod tests {
         refused(rsq_layer_qconfig { activation_dtype: 1, ..KEEP }, ".activation_dtype");
         refused(rsq_layer_qconfig { activation_solver: i32::MAX, ..KEEP }, ".activation_solver");
         refused(rsq_layer_qconfig { weight_scheme: i32::MIN, ..KEEP }, ".weight_scheme");
-        refused(rsq_layer_qconfig { reserved: 1, ..KEEP }, ".reserved");
+        refused(rsq_layer_qconfig { activation_rule: 3, ..KEEP }, ".activation_rule");
         refused(rsq_layer_qconfig { percentile: 99.0, ..KEEP }, ".percentile");
         for percentile in [-1.0, 100.5, f64::NAN, f64::INFINITY] {
             refused(rsq_layer_qconfig { activation_solver: RSQ_SOLVER_PERCENTILE, percentile, ..KEEP }, ".percentile");

@@ -15,6 +15,7 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_graph_node_info", || unsafe { rsq_graph_node_info(null(), 0, null_mut()) }),
     ("rsq_qconfig_default_static", || unsafe { rsq_qconfig_default_static(null_mut()) }),
     ("rsq_qconfig_default_dynamic", || unsafe { rsq_qconfig_default_dynamic(null_mut()) }),
+    ("rsq_qconfig_torch_dynamic", || unsafe { rsq_qconfig_torch_dynamic(null_mut()) }),
     ("rsq_qconfig_from_json", || unsafe { rsq_qconfig_from_json(null(), null_mut()) }),
     ("rsq_qconfig_set", || unsafe { rsq_qconfig_set(null_mut(), null(), null()) }),
     ("rsq_qconfig_set_strict", || rsq_qconfig_set_strict(null_mut(), 1)),

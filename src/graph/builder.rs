@@ -102,6 +102,14 @@ impl GraphBuilder {
         Ok(id)
     }
 
+    /// A constant tensor that operators refer to by themselves; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::NotFinite`], [`Error::OutOfMemory`].
+    pub fn constant_tensor(&mut self, what: &str, values: &[f32], dims: &[usize]) -> Result<ConstantId> {
+        self.floats(what, values, dims)
+    }
+
     /// A node of any operator whose constants, if it has some, are in the graph.
     ///
     /// # Errors

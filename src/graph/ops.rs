@@ -1,6 +1,8 @@
 //! Operators and their attributes. Shapes are logical (ONNX order, `[n, c, h, w]`) whatever the memory layout.
 use super::ir::ConstantId;
+use super::recurrent::Recurrent;
 use crate::packed::WeightShape;
+use crate::quantize::DynamicQuantization;
 use serde::{Deserialize, Serialize};
 
 /// A fused activation as a clamp: `[0, inf]` for ReLU, `[0, 6]` for ReLU6, `[-inf, inf]` for none. NaN passes.
@@ -220,6 +222,32 @@ pub enum Reshape {
     Unsqueeze(Vec<i64>),
 }
 
+/// Every `step`-th element along an axis, as ONNX Slice has it: a negative bound counts from the end, both are cut to the
+/// axis, `end` is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// A negative axis counts from the end.
+    pub axis: i64,
+    /// The first element.
+    pub start: i64,
+    /// Where to end.
+    pub end: i64,
+    /// Elements from one to the next; above 0.
+    pub step: i64,
+}
+
+impl Slice {
+    /// The first element and their number, on an axis of `size`; a step below 1 gives none.
+    pub fn range(self, size: usize) -> (usize, usize) {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let bound = |at: i64| if at < 0 { at.saturating_add(size) } else { at }.clamp(0, size);
+        let (start, end) = (bound(self.start), bound(self.end));
+        let count = if self.step < 1 || end <= start { 0 } else { ((end - start - 1) / self.step + 1) as usize };
+        (start as usize, count)
+    }
+}
+
 /// What a node computes. Inputs are listed in order; a constant input is a value with `constant` set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -282,6 +310,10 @@ pub enum Op {
         #[serde(with = "crate::tensor::f32_bits")]
         value: f32,
     },
+    /// Input: x.
+    Slice(Slice),
+    /// Inputs: x, then those optional ones that [`Recurrent`] says are there.
+    Recurrent(Box<Recurrent>),
     /// Passes its input on.
     Identity,
     /// f32 to u8 with the output's qparams. Input: x.
@@ -290,6 +322,8 @@ pub enum Op {
     Dequantize,
     /// f32 to u8 with qparams of each sample's own minimum and maximum. Input: x.
     DynamicQuantize,
+    /// As [`Op::DynamicQuantize`], of another grain, rule or range. Input: x.
+    DynamicQuantizeBy(DynamicQuantization),
 }
 
 impl ConvWeights {
@@ -306,14 +340,34 @@ impl ConvWeights {
 }
 
 impl Op {
+    /// Every set of weights: one for a convolution or linear layer, several for a recurrent layer.
+    pub fn weights_mut(&mut self) -> Vec<&mut ConvWeights> {
+        match self {
+            Op::Conv2d(conv) => vec![&mut conv.weights],
+            Op::Linear(linear) => vec![&mut linear.weights],
+            Op::Recurrent(recurrent) => recurrent.weights_mut(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The constants that the operator refers to by itself (not through its inputs).
     pub fn constants_mut(&mut self) -> Vec<&mut ConstantId> {
         match self {
             Op::Conv2d(conv) => conv.weights.constants_mut(),
             Op::Linear(linear) => linear.weights.constants_mut(),
+            Op::Recurrent(recurrent) => recurrent.weights_mut().into_iter().flat_map(ConvWeights::constants_mut).collect(),
             Op::ChannelAffine { scale, shift } => vec![scale, shift],
             Op::Lookup(table) => vec![table],
             _ => Vec::new(),
+        }
+    }
+
+    /// How the operator quantizes its input in a run, if it is one that does nothing else.
+    pub fn dynamic_quantization(&self) -> Option<DynamicQuantization> {
+        match self {
+            Op::DynamicQuantize => Some(DynamicQuantization::PER_SAMPLE),
+            Op::DynamicQuantizeBy(quantization) => Some(*quantization),
+            _ => None,
         }
     }
 
@@ -346,10 +400,12 @@ impl Op {
             Op::Transpose(_) => "Transpose",
             Op::Concat { .. } => "Concat",
             Op::Pad { .. } => "Pad",
+            Op::Slice(_) => "Slice",
+            Op::Recurrent(recurrent) => recurrent.cell.name(),
             Op::Identity => "Identity",
             Op::Quantize => "QuantizeLinear",
             Op::Dequantize => "DequantizeLinear",
-            Op::DynamicQuantize => "DynamicQuantizeLinear",
+            Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => "DynamicQuantizeLinear",
         }
     }
 }

@@ -7,6 +7,7 @@ pub fn operator_rank(op: &Op, inputs: &[Option<usize>]) -> Option<usize> {
     let first = inputs.first().copied().flatten();
     match op {
         Op::Conv2d(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::GlobalAveragePool => Some(4),
+        Op::Recurrent(_) => Some(4),
         Op::MatMul | Op::Binary(..) => Some(first?.max((*inputs.get(1)?)?)),
         Op::ReduceMean { keepdims: true, .. } => first,
         Op::ReduceMean { axes, .. } if axes.is_empty() => Some(0),
@@ -24,10 +25,12 @@ pub fn operator_rank(op: &Op, inputs: &[Option<usize>]) -> Option<usize> {
         | Op::Lookup(_)
         | Op::Softmax { .. }
         | Op::Concat { .. }
+        | Op::Slice(_)
         | Op::Identity
         | Op::Quantize
         | Op::Dequantize
-        | Op::DynamicQuantize => first,
+        | Op::DynamicQuantize
+        | Op::DynamicQuantizeBy(_) => first,
     }
 }
 

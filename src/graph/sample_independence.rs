@@ -2,6 +2,7 @@
 use super::ir::{Graph, Node, ValueId};
 use super::ops::Op;
 use super::shape_inference::{Shapes, axis_index, axis_set, infer_undeclared};
+use crate::quantize::{DynamicQuantization, Grain};
 
 /// Two batch sizes at which shapes are compared. Neither is 1, which would hide a hard-coded or broadcast axis.
 const BATCHES: [usize; 2] = [2, 3];
@@ -54,6 +55,12 @@ fn mixes_no_samples(graph: &Graph, node: &Node, shapes: &Shapes) -> bool {
             operands_fit && (!rows_are_samples || right_is_constant)
         }
         Op::Linear(_) => rank >= 2,
+        Op::Slice(slice) => is_behind_batch(slice.axis),
+        Op::Recurrent(recurrent) => {
+            let whole = recurrent.activation.is_some_and(|activation| activation.grain == Grain::PerTensor);
+            recurrent.batch_first && !whole && node.inputs.iter().all(|&id| graph.value(id).constant.is_none())
+        }
+        Op::DynamicQuantizeBy(DynamicQuantization { grain, .. }) => *grain != Grain::PerTensor,
         Op::ReduceMean { axes, .. } => !axes.is_empty() && axis_set(axes, rank).is_ok_and(|listed| !listed[0]),
         Op::Softmax { axis, .. } | Op::Concat { axis } => {
             is_behind_batch(*axis) && node.inputs.iter().all(|&id| graph.value(id).constant.is_none())

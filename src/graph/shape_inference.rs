@@ -1,6 +1,7 @@
 //! Output shapes from input shapes: the concrete shape of every value of a graph.
 use super::ir::{Graph, Node};
-use super::ops::{Op, Reshape};
+use super::ops::{Op, Reshape, Slice};
+use super::recurrent::Recurrent;
 use super::window;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -140,7 +141,11 @@ pub fn operator_shape(graph: &Graph, op: &Op, inputs: &[&[usize]]) -> Result<Vec
                 _ => refuse(format!("an input of shape {x:?} does not have the {} channels of the scale", channels.unwrap_or(0))),
             }
         }
-        Op::Unary(_) | Op::Lookup(_) | Op::Identity | Op::Quantize | Op::Dequantize | Op::DynamicQuantize => Ok(x.to_vec()),
+        Op::Unary(_) | Op::Lookup(_) | Op::Identity | Op::Quantize | Op::Dequantize | Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => {
+            Ok(x.to_vec())
+        }
+        Op::Slice(slice) => sliced(x, *slice),
+        Op::Recurrent(layer) => recurrent(layer, inputs),
         Op::Binary(..) => broadcast(x, second(inputs)?),
         Op::MaxPool(pool) | Op::AveragePool(pool) => {
             let [n, c, h, w] = image(x)?;
@@ -269,6 +274,40 @@ fn concat(axis: i64, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         shape[axis] = sum;
     }
     Ok(shape)
+}
+
+fn sliced(x: &[usize], slice: Slice) -> Result<Vec<usize>> {
+    let mut shape = x.to_vec();
+    let axis = axis_index(slice.axis, x.len())?;
+    shape[axis] = slice.range(x[axis]).1;
+    Ok(shape)
+}
+
+fn recurrent(layer: &Recurrent, inputs: &[&[usize]]) -> Result<Vec<usize>> {
+    let &[first, second, input_size] = inputs[0] else {
+        return refuse(format!("an input of shape {:?}; three axes are needed", inputs[0]));
+    };
+    let (time, batch) = if layer.batch_first { (second, first) } else { (first, second) };
+    if input_size != layer.input_size {
+        return refuse(format!("the input's last axis has {input_size} elements, the weights are for {}", layer.input_size));
+    }
+    let directions = layer.direction.count();
+    let pair = |outer: usize| if layer.batch_first { [batch, outer] } else { [outer, batch] };
+    let [a, b] = pair(directions);
+    let state = [a, b, layer.hidden_size];
+    let expected = [(layer.has_lengths, &[batch][..]), (layer.has_initial_hidden, &state), (layer.has_initial_cell, &state)];
+    let expected = expected.iter().filter(|(is_there, _)| *is_there).map(|(_, shape)| *shape);
+    for (index, (input, expected)) in inputs[1..].iter().zip(expected).enumerate() {
+        if *input != expected {
+            return refuse(format!("input {} has shape {input:?}, expected {expected:?}", index + 1));
+        }
+    }
+    let steps = layer.output_steps(time);
+    Ok(if layer.batch_first {
+        vec![batch, steps, directions, layer.hidden_size]
+    } else {
+        vec![steps, directions, batch, layer.hidden_size]
+    })
 }
 
 fn pad(x: &[usize], before: &[i64], after: &[i64]) -> Result<Vec<usize>> {

@@ -1,6 +1,7 @@
 //! The checks that every graph passes, whether it was imported, built or read from a model file.
 use super::ir::{Constant, ConstantId, Graph, Node};
-use super::ops::{Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Unary};
+use super::ops::{Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Slice, Unary};
+use super::recurrent::{Recurrent, RecurrentCell, RecurrentOutput};
 use super::shape_inference::{MAX_RANK, infer_shapes};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -133,6 +134,7 @@ fn check_operator(graph: &Graph, node: &Node) -> Result<()> {
         Op::Conv2d(_) | Op::Linear(_) => (1, 2),
         Op::MatMul | Op::Binary(..) => (2, 2),
         Op::Concat { .. } => (1, usize::MAX),
+        Op::Recurrent(recurrent) => (recurrent.input_count(), recurrent.input_count()),
         _ => (1, 1),
     };
     if node.inputs.len() < least || node.inputs.len() > most {
@@ -141,6 +143,8 @@ fn check_operator(graph: &Graph, node: &Node) -> Result<()> {
     match &node.op {
         Op::Conv2d(conv) => check_conv(graph, conv),
         Op::Linear(linear) => check_linear(graph, linear),
+        Op::Recurrent(recurrent) => check_recurrent(graph, recurrent),
+        Op::Slice(Slice { step, .. }) if *step < 1 => graph_error(format!("a step of {step}")),
         Op::Binary(_, bounds) | Op::Unary(Unary::Clamp(bounds)) => check_bounds(*bounds),
         Op::Unary(Unary::LeakyRelu { alpha }) => check_number(*alpha),
         Op::Unary(Unary::HardSigmoid { alpha, beta }) => check_number(*alpha).and_then(|()| check_number(*beta)),
@@ -180,6 +184,32 @@ fn check_linear(graph: &Graph, linear: &Linear) -> Result<()> {
     check_extents(&[[linear.out_features, linear.in_features]])?;
     check_bounds(linear.bounds)?;
     check_weights(graph, &linear.weights, [linear.out_features, linear.in_features, 1, 1])
+}
+
+fn check_recurrent(graph: &Graph, layer: &Recurrent) -> Result<()> {
+    let (gates, directions) = (layer.cell.gates(), layer.direction.count());
+    let rows = gates.saturating_mul(layer.hidden_size);
+    check_extents(&[[layer.input_size, layer.hidden_size], [rows, directions]])?;
+    if layer.weights.len() != directions {
+        return graph_error(format!("weights of {} directions for {directions}", layer.weights.len()));
+    }
+    let resets_first = layer.cell == RecurrentCell::Gru { linear_before_reset: false };
+    if layer.weights.iter().any(|weights| weights.candidate.is_some() != resets_first) {
+        return graph_error("weights of a candidate belong to a GRU that resets first");
+    }
+    let has_cell = layer.cell == RecurrentCell::Lstm;
+    if !has_cell && (layer.has_initial_cell || layer.output == RecurrentOutput::Cell) {
+        return graph_error("a cell state belongs to an LSTM");
+    }
+    let products = layer.products();
+    let is_dynamic = |weights: &ConvWeights| matches!(weights, ConvWeights::Dynamic { .. });
+    let is_static = |weights: &ConvWeights| matches!(weights, ConvWeights::Static { .. });
+    let dynamic = products.iter().filter(|(_, weights)| is_dynamic(weights)).count();
+    let expected = if layer.activation.is_some() { products.len() } else { 0 };
+    if dynamic != expected || products.iter().any(|(_, weights)| is_static(weights)) {
+        return graph_error("its weights are of another kind than its activations");
+    }
+    products.iter().try_for_each(|([oc, ic], weights)| check_weights(graph, weights, [*oc, *ic, 1, 1]))
 }
 
 fn check_weights(graph: &Graph, weights: &ConvWeights, dims: [usize; 4]) -> Result<()> {

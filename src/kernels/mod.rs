@@ -16,6 +16,7 @@ pub mod math;
 pub mod pool;
 mod portable;
 pub mod quantize;
+pub mod recurrent_cells;
 pub mod reduce;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod reference;

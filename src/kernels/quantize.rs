@@ -49,6 +49,17 @@ multiversion! {
         }
     }
 
+    /// Quantizes finite floats by torch's dynamic rule, the zero point added before rounding, to bytes `0..=high`:
+    /// `clamp(rne(fma(x, inverse_scale, zero_point)), 0, high)`.
+    pub fn quantize_offset_first(src: &[f32], inverse_scale: f32, zero_point: f32, high: f32, dst: &mut [u8]) {
+        assert_eq!(src.len(), dst.len());
+        for (q, &x) in dst.iter_mut().zip(src) {
+            let scaled = x.mul_add(inverse_scale, zero_point);
+            let above = if scaled > 0.0 { scaled } else { 0.0 };
+            *q = round_small(if above < high { above } else { high }) as u8;
+        }
+    }
+
     /// Quantizes dense NHWC floats `[pixels][c]` into `[pixels][c_stride]`.
     pub fn quantize_nhwc(src: &[f32], c: usize, c_stride: usize, quantizer: Quantizer, dst: &mut [u8]) {
         assert_eq!(src.len() / c.max(1), dst.len() / c_stride.max(1));

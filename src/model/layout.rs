@@ -3,8 +3,9 @@ use crate::error::{Error, Result};
 use crate::tensor::{ALIGNMENT, round_up};
 use std::ops::Range;
 
-/// The version of the format that this library writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest version of the format that this library reads. It writes the oldest that says what a model has: 1, or 2 for
+/// one with recurrent layers, slices or other dynamic quantization than by sample.
+pub const FORMAT_VERSION: u32 = 2;
 
 pub(super) const MAGIC: &[u8; 8] = b"RSQMODEL";
 const ENDIANNESS_MARK: u32 = 0x0102_0304;
@@ -50,7 +51,7 @@ impl Layout {
 }
 
 /// The bytes from the file's start to the graph section.
-pub(super) fn encode_front(layout: &Layout, graph: Summary, data: Summary) -> Vec<u8> {
+pub(super) fn encode_front(version: u32, layout: &Layout, graph: Summary, data: Summary) -> Vec<u8> {
     let mut table = Vec::with_capacity(KINDS.len() * ENTRY_BYTES);
     for (kind, range, summary) in [(KINDS[0], &layout.graph, graph), (KINDS[1], &layout.data, data)] {
         table.extend(kind.to_le_bytes());
@@ -60,7 +61,7 @@ pub(super) fn encode_front(layout: &Layout, graph: Summary, data: Summary) -> Ve
     }
     let mut front = Vec::with_capacity(round_up(FRONT_BYTES, ALIGNMENT));
     front.extend(MAGIC);
-    front.extend(FORMAT_VERSION.to_le_bytes());
+    front.extend(version.to_le_bytes());
     front.extend(ENDIANNESS_MARK.to_le_bytes());
     front.extend((layout.file_length() as u64).to_le_bytes());
     front.extend((KINDS.len() as u32).to_le_bytes());
@@ -88,8 +89,8 @@ pub(super) fn decode(file: &[u8]) -> Result<Layout> {
         )));
     }
     let version = u32_at(file, 8).ok_or_else(short)?;
-    if version != FORMAT_VERSION {
-        return Err(Error::Version(format!("the model file has format version {version}, this library reads {FORMAT_VERSION}")));
+    if !(1..=FORMAT_VERSION).contains(&version) {
+        return Err(Error::Version(format!("the model file has format version {version}, this library reads 1 to {FORMAT_VERSION}")));
     }
     let length = u64_at(file, 16).ok_or_else(short)?;
     if length != file.len() as u64 {

@@ -5,7 +5,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `RSQMODEL` |
-//! | 8 | 4 | format version, [`FORMAT_VERSION`] |
+//! | 8 | 4 | format version, 1 to [`FORMAT_VERSION`] |
 //! | 12 | 4 | endianness mark `0x01020304` |
 //! | 16 | 8 | length of the file |
 //! | 24 | 4 | number of sections |

@@ -1,5 +1,5 @@
 //! Is a lowered graph one that may be planned and run? What a checksum cannot say, as a file may be made by anybody.
-use super::validate_weights::check_weights;
+use super::validate_weights::{check_constants, check_weights};
 use crate::error::{Error, Result};
 use crate::graph::validate::name_node;
 use crate::graph::{self, Conv2d, Graph, Linear, Node, Op, QuantizedType, Unary, Value, ValueId, ValueType};
@@ -67,7 +67,13 @@ fn check_node(graph: &Graph, node: &Node) -> Result<()> {
         }
         Op::Quantize => is_float(src) && is_quantized(dst),
         Op::Dequantize => is_quantized(src) && is_float(dst),
-        Op::DynamicQuantize => is_float(src) && dst == ValueType::DynamicQuantized,
+        Op::Recurrent(layer) => {
+            for ([oc, ic], weights) in layer.products() {
+                check_constants(graph, weights, WeightShape { oc, taps: 1, ic }, 1, false)?;
+            }
+            all(is_float)
+        }
+        Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => is_float(src) && dst == ValueType::DynamicQuantized,
         Op::Lookup(_) => all(is_quantized),
         Op::MatMul | Op::ChannelAffine { .. } | Op::Softmax { .. } => all(is_float),
         Op::Unary(unary) if !matches!(unary, Unary::Clamp(_)) => all(is_float),
@@ -79,6 +85,7 @@ fn check_node(graph: &Graph, node: &Node) -> Result<()> {
         | Op::GlobalAveragePool
         | Op::ReduceMean { .. }
         | Op::Concat { .. }
+        | Op::Slice(_)
         | Op::Pad { .. } => all(is_float) || all(is_quantized),
     };
     if fits { Ok(()) } else { Err(refused(format!("it takes {:?} and gives {dst:?}", inputs().collect::<Vec<_>>()))) }

@@ -57,6 +57,11 @@ pub(super) fn check_weights(
     dst: ValueType,
 ) -> Result<()> {
     check_types(weights, inputs, dst)?;
+    check_constants(graph, weights, shape, groups, depthwise)
+}
+
+/// Verifies the dtypes and lengths of a layer's packed constants.
+pub(super) fn check_constants(graph: &Graph, weights: &ConvWeights, shape: WeightShape, groups: usize, depthwise: bool) -> Result<()> {
     let counts = WeightCounts::of(shape, groups, depthwise).ok_or_else(|| refused("the number of weights overflows"))?;
     match weights {
         ConvWeights::Float { .. } => Ok(()),

@@ -3,7 +3,7 @@ use super::document::{self, DataLayout};
 use super::layout::{Layout, Summary, checksum_of, encode_front};
 use super::{Metadata, replace_file, validate};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, Op};
 use crate::packed::SLACK_BYTES;
 use crate::tensor::ALIGNMENT;
 use std::io::Write;
@@ -36,13 +36,19 @@ impl Plan {
         let summary = Summary { length: document.len(), checksum: checksum_of(&[&document]) };
         let data = Summary { length: places.length, checksum: hasher.finalize() };
 
-        let mut front = encode_front(&layout, summary, data);
+        let mut front = encode_front(format_version(graph), &layout, summary, data);
         let more = layout.data.start - front.len();
         front.try_reserve_exact(more).map_err(|_| Error::OutOfMemory { what: "the graph section".into(), bytes: more })?;
         front.extend(document);
         front.resize(layout.data.start, 0);
         Ok(Self { front, places, file_length: layout.file_length() })
     }
+}
+
+/// The oldest version of the format that can hold the graph.
+fn format_version(graph: &Graph) -> u32 {
+    let is_new = |op: &Op| matches!(op, Op::Recurrent(_) | Op::Slice(_) | Op::DynamicQuantizeBy(_));
+    if graph.nodes.iter().any(|node| is_new(&node.op)) { 2 } else { 1 }
 }
 
 /// Calls `write` with the data section's bytes in order.

@@ -95,6 +95,16 @@ impl Attributes {
         }
     }
 
+    /// A list of strings.
+    ///
+    /// # Errors
+    /// As [`Self::string`].
+    pub fn strings(&mut self, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(attribute) = self.take(name, AttributeProto::STRINGS)? else { return Ok(None) };
+        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|_| Error::Parse(format!("attribute '{name}' is not UTF-8")));
+        attribute.strings.iter().map(text).collect::<Result<_>>().map(Some)
+    }
+
     /// An encoded tensor.
     ///
     /// # Errors

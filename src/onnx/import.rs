@@ -2,6 +2,7 @@
 use super::attributes::Attributes;
 use super::execution_order::{decode_node, display_name, execution_order};
 use super::external_data::ExternalData;
+pub use super::node_reader::NodeReader;
 use super::operators::{self, Imported};
 use super::proto::{ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto};
 use super::tensor_data::TensorData;
@@ -56,49 +57,6 @@ fn is_onnx_domain(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
-/// One node while an operator reads it.
-pub struct NodeReader {
-    inputs: Vec<String>,
-    /// The attributes that were not asked for yet.
-    pub attributes: Attributes,
-}
-
-impl NodeReader {
-    /// The name of an input; `None` if it is left out.
-    pub fn input(&self, index: usize) -> Option<&str> {
-        self.inputs.get(index).map(String::as_str).filter(|name| !name.is_empty())
-    }
-
-    /// The name of an input that must be there.
-    ///
-    /// # Errors
-    /// [`Error::Graph`].
-    pub fn required(&self, index: usize) -> Result<&str> {
-        self.input(index).ok_or_else(|| Error::Graph(format!("input {index} is missing")))
-    }
-
-    /// The names of all inputs, none of which may be left out.
-    ///
-    /// # Errors
-    /// [`Error::Graph`].
-    pub fn all_inputs(&self) -> Result<&[String]> {
-        (0..self.inputs.len()).try_for_each(|index| self.required(index).map(drop))?;
-        Ok(&self.inputs)
-    }
-
-    /// Checks the number of inputs.
-    ///
-    /// # Errors
-    /// [`Error::Graph`].
-    pub fn at_most(&self, inputs: usize) -> Result<()> {
-        if self.inputs.len() > inputs {
-            Err(Error::Graph(format!("{} inputs, at most {inputs} are defined", self.inputs.len())))
-        } else {
-            Ok(())
-        }
-    }
-}
-
 /// The graph under construction, and what is known of the model's names.
 #[derive(Default)]
 pub struct Importer {
@@ -111,8 +69,14 @@ pub struct Importer {
     values: HashMap<String, ValueId>,
     /// Encoded tensors by name: initializers and what constant nodes make.
     constants: HashMap<String, Bytes>,
-    /// Outputs of nodes that are not computed: masks, indices.
+    /// Outputs of nodes that are not computed: masks, indices, shapes.
     not_computed: HashSet<String>,
+    /// Of these, integers that were made of shapes.
+    shape_values: HashSet<String>,
+    /// Of these, tensors of one number everywhere.
+    filled: HashMap<String, f32>,
+    /// Inputs that the model declares as integers: lengths, which the caller gives as floats.
+    whole_numbers: HashSet<ValueId>,
     /// Outputs of nodes that are not supported. That a constant or rank is not known because of one is
     /// [`Error::NotFound`], which the list of such nodes leaves out.
     lost: HashSet<String>,
@@ -162,8 +126,11 @@ impl Importer {
             if self.values.contains_key(&name) {
                 return Err(Error::Graph(format!("two inputs have the name '{name}'")));
             }
-            let declared = declared_dims(&name, info.r#type)?;
+            let (declared, is_whole) = declared_dims(&name, info.r#type)?;
             let id = self.add_value(name, Some(declared.len()));
+            if is_whole {
+                self.whole_numbers.insert(id);
+            }
             self.graph.values[id.index()].declared = declared;
             self.graph.inputs.push(id);
         }
@@ -215,26 +182,91 @@ impl Importer {
         let Some(convert) = operators::find(&node.op_type) else {
             return Err(Error::Unsupported(String::new()));
         };
-        let node_name = display_name(&node).to_owned();
-        let mut outputs = node.output.into_iter();
+        let name = display_name(&node).to_owned();
+        let (imported, outputs) = match operators::follow(&node, self) {
+            Some(imported) => (imported, node.output),
+            None => {
+                let attributes = Attributes::new(node.attribute)?;
+                let mut reader = NodeReader::new(name.clone(), node.input, node.output, attributes);
+                let imported = convert(&mut reader, self)?;
+                reader.attributes.finish()?;
+                (imported, reader.into_outputs())
+            }
+        };
+        if let Imported::Outputs(nodes) = imported {
+            for (index, name, op, inputs) in nodes {
+                self.add_node(name, outputs[index].clone(), op, inputs);
+            }
+            return Ok(());
+        }
+        let mut outputs = outputs.into_iter();
         let output = outputs.next().filter(|name| !name.is_empty()).ok_or_else(|| Error::Graph("the node has no output".to_owned()))?;
         self.not_computed.extend(outputs.filter(|name| !name.is_empty()));
-        let mut reader = NodeReader { inputs: node.input, attributes: Attributes::new(node.attribute)? };
-        let imported = convert(&mut reader, self)?;
-        reader.attributes.finish()?;
         match imported {
             Imported::Constant(encoded) => {
                 self.add_constant_source(output, encoded);
             }
             Imported::Node(op, inputs) => {
-                let input_ranks: Vec<_> = inputs.iter().map(|id| self.ranks[id.index()]).collect();
-                let rank = operator_rank(&op, &input_ranks);
-                let output = self.add_value(output, rank);
-                let name = self.unique_node_name(node_name);
-                self.graph.nodes.push(Node { name, op, inputs, output });
+                self.add_node(name, output, op, inputs);
             }
+            Imported::Alias(id) => {
+                self.values.insert(output, id);
+            }
+            Imported::ShapeValue => {
+                self.not_computed.insert(output.clone());
+                self.shape_values.insert(output);
+            }
+            Imported::Filled(value) => {
+                self.not_computed.insert(output.clone());
+                self.filled.insert(output, value);
+            }
+            Imported::Outputs(_) => {}
         }
         Ok(())
+    }
+
+    /// Adds a node and the value `output` that it makes.
+    pub fn add_node(&mut self, name: String, output: String, op: Op, inputs: Vec<ValueId>) -> ValueId {
+        let input_ranks: Vec<_> = inputs.iter().map(|id| self.ranks[id.index()]).collect();
+        let rank = operator_rank(&op, &input_ranks);
+        let output = self.add_value(output, rank);
+        let name = self.unique_node_name(name);
+        self.graph.nodes.push(Node { name, op, inputs, output });
+        output
+    }
+
+    /// Whether `name` holds integers that were made of shapes.
+    pub fn is_shape_value(&self, name: &str) -> bool {
+        self.shape_values.contains(name)
+    }
+
+    /// The number that `name` holds everywhere, if it is a tensor whose shape is not followed.
+    pub fn filled(&self, name: &str) -> Option<f32> {
+        self.filled.get(name).copied()
+    }
+
+    /// The input that `name` stands for, if it is one that the model declares as integers.
+    pub fn whole_number_input(&self, name: &str) -> Option<ValueId> {
+        self.values.get(name).copied().filter(|id| self.whole_numbers.contains(id))
+    }
+
+    /// A value that the model declares as integers, a constant of integers, or a value of floats that holds whole numbers.
+    ///
+    /// # Errors
+    /// As [`Self::value`], [`Error::DTypeMismatch`].
+    pub fn whole_numbers(&mut self, name: &str) -> Result<ValueId> {
+        if self.constant_source(name).is_none() {
+            return match self.values.get(name) {
+                Some(&id) => Ok(id),
+                None => self.value(name),
+            };
+        }
+        let numbers: Vec<f32> = self.integers(name)?.into_iter().map(|number| number as f32).collect();
+        let constant = self.add_vector(&numbers)?;
+        let id = self.graph.add_value(format!("{name}/floats/{}", self.graph.values.len()), ValueType::F32);
+        self.ranks.push(Some(1));
+        self.graph.values[id.index()].constant = Some(constant);
+        Ok(id)
     }
 
     /// `name`, with a number behind it if a node has it already.
@@ -312,6 +344,15 @@ impl Importer {
         Ok(self.graph.add_constant(make(data)?))
     }
 
+    /// Adds a constant of floats.
+    ///
+    /// # Errors
+    /// As [`Self::spend`].
+    pub fn add_constant(&mut self, constant: Constant) -> Result<ConstantId> {
+        self.spend(constant.data.len() / size_of::<f32>())?;
+        Ok(self.graph.add_constant(constant))
+    }
+
     /// Adds a vector.
     ///
     /// # Errors
@@ -357,7 +398,10 @@ impl Importer {
     /// As [`Self::plain_constant`]; [`Error::Unsupported`] for an output that is not computed.
     pub fn value(&mut self, name: &str) -> Result<ValueId> {
         if let Some(&id) = self.values.get(name) {
-            return Ok(id);
+            return match self.whole_numbers.contains(&id) {
+                true => Err(Error::Unsupported(format!("input '{name}' holds integers, not FLOAT"))),
+                false => Ok(id),
+            };
         }
         if self.not_computed.contains(name) {
             return Err(Error::Unsupported(format!("input '{name}' is an output that is not computed")));
@@ -388,10 +432,12 @@ pub fn of_first_input(op: Op, node: &NodeReader, importer: &mut Importer) -> Res
     Ok(Imported::Node(op, vec![importer.value(node.required(0)?)?]))
 }
 
-fn declared_dims(name: &str, ty: Option<TypeProto>) -> Result<Vec<Option<usize>>> {
+/// The declared shape of an input, and whether it holds integers.
+fn declared_dims(name: &str, ty: Option<TypeProto>) -> Result<(Vec<Option<usize>>, bool)> {
     let tensor = ty.and_then(|ty| ty.tensor_type);
     let tensor = tensor.ok_or_else(|| Error::Unsupported(format!("input '{name}' is not a tensor")))?;
-    if tensor.elem_type != TensorProto::FLOAT {
+    let is_whole = matches!(tensor.elem_type, TensorProto::INT32 | TensorProto::INT64);
+    if tensor.elem_type != TensorProto::FLOAT && !is_whole {
         return Err(Error::Unsupported(format!("input '{name}' holds {}, not FLOAT", TensorProto::type_name(tensor.elem_type))));
     }
     let shape = tensor.shape.ok_or_else(|| Error::Unsupported(format!("input '{name}' declares no shape")))?;
@@ -400,7 +446,8 @@ fn declared_dims(name: &str, ty: Option<TypeProto>) -> Result<Vec<Option<usize>>
         Some(Ok(dim)) if dim > 0 => Ok(Some(dim)),
         Some(_) => Err(Error::Graph(format!("axis {axis} of input '{name}' has size {}", value.unwrap_or(0)))),
     };
-    shape.dim.into_iter().map(|dim| dim.dim_value).enumerate().map(to_dim).collect()
+    let dims = shape.dim.into_iter().map(|dim| dim.dim_value).enumerate().map(to_dim).collect::<Result<_>>()?;
+    Ok((dims, is_whole))
 }
 
 /// `error` with `what` in front.

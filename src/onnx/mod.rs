@@ -1,9 +1,10 @@
-//! ONNX import: opset 7 to 21 of ONNX's own domain, 2-D convolution networks in f32 (weights may be stored as f16, bf16
+//! ONNX import: opset 7 to 21 of ONNX's own domain, 2-D convolution and recurrent networks in f32 (weights may be stored as f16, bf16
 //! or f64). Whatever the bytes are, import returns a graph or an error, within 64 MB + 8 x the file's size.
 mod attributes;
 mod execution_order;
 mod external_data;
 mod import;
+mod node_reader;
 mod operators;
 pub mod proto;
 mod tensor_data;

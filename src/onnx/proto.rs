@@ -96,6 +96,9 @@ pub struct AttributeProto {
     /// Integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Strings.
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub strings: Vec<Bytes>,
     /// Which of the fields holds the value: see the constants of this type.
     #[prost(int32, tag = "20")]
     pub r#type: i32,
@@ -114,6 +117,8 @@ impl AttributeProto {
     pub const FLOATS: i32 = 6;
     /// [`AttributeProto::ints`].
     pub const INTS: i32 = 7;
+    /// [`AttributeProto::strings`].
+    pub const STRINGS: i32 = 8;
 }
 
 /// `TensorProto`. Typed data stay packed: one run of bytes for each time the field occurs.

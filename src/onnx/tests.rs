@@ -227,7 +227,7 @@ fn shapes_and_axes_come_from_attributes_or_inputs_by_opset() {
 fn every_unsupported_node_is_listed() {
     let error = Model::new(13)
         .input("x", &IMAGE)
-        .node("LSTM", "x", "a", &[])
+        .node("Scan", "x", "a", &[])
         .node("Relu", "a", "b", &[])
         .node("Pad", "x x", "c", &[string("mode", "reflect")])
         .node("Transpose", "a", "d", &[])
@@ -238,7 +238,7 @@ fn every_unsupported_node_is_listed() {
         .import()
         .unwrap_err();
     let Error::Unsupported(text) = error else { panic!("{error}") };
-    assert_eq!(text, "node 'a' (LSTM); node 'c' (Pad): mode 'reflect'; node 'e' (Gelu); node 'f' (MaxPool): 1-D pooling");
+    assert_eq!(text, "node 'a' (Scan); node 'c' (Pad): mode 'reflect'; node 'e' (Gelu); node 'f' (MaxPool): 1-D pooling");
 }
 
 #[test]
@@ -358,4 +358,107 @@ fn every_prefix_and_every_bit_flip_is_imported_or_refused() {
     }
     // Most bits are weights, and a flipped weight is a weight.
     assert!(accepted > model.len() * 2, "{accepted} of {}", model.len() * 8);
+}
+
+/// A GRU of 1 input and 1 hidden element, on `x` `[time, batch, 1]`.
+fn small_gru() -> Model {
+    let rows = |name: &str| raw(name, TensorProto::FLOAT, &[1, 3, 1], bytemuck::cast_slice(&[1.0f32, 2.0, 3.0]));
+    Model::new(14).input("x", &[None, None, Some(1)]).tensor(&rows("w")).tensor(&rows("r"))
+}
+
+fn strings(name: &str, texts: &[&str]) -> AttributeProto {
+    let strings = texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
+    AttributeProto { name: name.to_owned(), strings, r#type: AttributeProto::STRINGS, ..Default::default() }
+}
+
+#[test]
+fn a_recurrent_layer_has_one_output_and_slices_of_it() {
+    let graph = small_gru().node("GRU", "x w r _ _ _", "y h", &[int("hidden_size", 1)]).output("h").output("y").import().unwrap();
+    let shapes = infer_shapes(&graph, &[vec![5, 2, 1]]).unwrap();
+    let of = |name: &str| {
+        let id = graph.values.iter().position(|value| value.name == name).unwrap();
+        shapes[id].clone().unwrap()
+    };
+    assert_eq!((of("y"), of("h"), of("y/states")), (vec![5, 1, 2, 1], vec![1, 2, 1], vec![6, 1, 2, 1]));
+    let Op::Recurrent(layer) = &graph.nodes[0].op else { panic!("the first node is the layer") };
+    assert_eq!((layer.weights[0].candidate.is_some(), layer.input_count()), (true, 1));
+}
+
+#[test]
+fn what_a_recurrent_layer_cannot_do_is_named() {
+    let refused = |attributes: &[AttributeProto]| refusal(small_gru().node("GRU", "x w r", "y", attributes).output("y").import());
+    assert!(refused(&[strings("activations", &["Sigmoid", "Softsign"])]).contains("'Softsign'"));
+    assert!(refused(&[float("clip", 1.0)]).contains("'clip'"));
+    assert!(refused(&[int("hidden_size", 2)]).contains("hidden_size is 2"));
+    assert!(refused(&[string("direction", "sideways")]).contains("'sideways'"));
+    assert!(refused(&[string("direction", "bidirectional")]).contains("in 2 directions"));
+    let rank = one_node(Model::new(14).floats("w", &[1, 3, 1], &[1.0; 3]), "GRU", "x w w", &[]);
+    assert!(refusal(rank).contains("4 axes"));
+    let forget = small_gru().node("LSTM", "x w r", "y", &[int("input_forget", 1)]).output("y");
+    assert!(refusal(forget.import()).contains("input_forget"));
+    let peepholes = small_gru().floats("p", &[1, 3], &[0.5; 3]).node("LSTM", "x w r _ _ _ _ p", "y", &[]).output("y");
+    assert!(refusal(peepholes.import()).contains("peepholes"));
+    let mixed = [string("direction", "bidirectional"), strings("activations", &["Tanh", "Relu"])];
+    assert!(refusal(small_gru().node("RNN", "x w r", "y", &mixed).output("y").import()).contains("'Relu' in two directions"));
+}
+
+#[test]
+fn zeros_of_a_computed_shape_are_a_first_state_and_nothing_else() {
+    let shape = || {
+        small_gru()
+            .tensor(&raw("one", TensorProto::INT64, &[], bytemuck::cast_slice(&[1i64])))
+            .ints("zero_axis", &[0])
+            .ints("directions", &[1])
+            .node("Shape", "x", "shape", &[])
+            .node("Gather", "shape one", "batch", &[int("axis", 0)])
+            .node("Unsqueeze", "batch zero_axis", "batches", &[])
+            .node("Concat", "directions batches directions", "state_shape", &[int("axis", 0)])
+            .node("ConstantOfShape", "state_shape", "zeros", &[])
+    };
+    let graph = shape().node("GRU", "x w r _ _ zeros", "y", &[]).output("y").import().unwrap();
+    assert!(matches!(&graph.nodes[0].op, Op::Recurrent(layer) if !layer.has_initial_hidden));
+    assert!(refusal(shape().node("Add", "x zeros", "y", &[]).output("y").import()).contains("'zeros'"));
+    assert!(refusal(shape().node("Relu", "state_shape", "y", &[]).output("y").import()).contains("'state_shape'"));
+    assert!(refusal(shape().node("Reshape", "x state_shape", "y", &[]).output("y").import()).contains("'state_shape' is not a constant"));
+}
+
+#[test]
+fn integer_inputs_are_lengths_and_nothing_else() {
+    let lengths = || {
+        let mut model = small_gru();
+        let tensor_type = Some(TensorTypeProto {
+            elem_type: TensorProto::INT64,
+            shape: Some(TensorShapeProto { dim: vec![DimensionProto { dim_value: None }] }),
+        });
+        let info = ValueInfoProto { name: "n".to_owned(), r#type: Some(TypeProto { tensor_type }) };
+        model.graph.input.push(Bytes::from(info.encode_to_vec()));
+        model.node("Cast", "n", "n32", &[int("to", i64::from(TensorProto::INT32))])
+    };
+    let graph = lengths().node("GRU", "x w r _ n32", "y", &[]).output("y").import().unwrap();
+    assert_eq!(graph.nodes[0].inputs, graph.inputs);
+    assert!(refusal(lengths().node("Relu", "n32", "y", &[]).output("y").import()).contains("'n32' holds integers"));
+}
+
+#[test]
+fn slices_gathers_and_splits_are_parts_of_their_input() {
+    let shape_of = |model: Model, op: &str, inputs: &str, attributes: &[AttributeProto]| {
+        let graph = one_node(model, op, inputs, attributes).unwrap();
+        infer_shapes(&graph, &[vec![3, 2, 6, 6]]).unwrap()[graph.outputs[0].index()].clone().unwrap()
+    };
+    let bounds = || Model::new(13).ints("s", &[1, -2]).ints("e", &[i64::MAX, -1]).ints("a", &[2, -1]).ints("t", &[2, 1]);
+    assert_eq!(shape_of(bounds(), "Slice", "x s e a t", &[]), [3, 2, 3, 1]);
+    assert_eq!(shape_of(Model::new(9), "Slice", "x", &[ints("starts", &[0, 1]), ints("ends", &[-1, 9])]), [2, 1, 6, 6]);
+    let index = |dims: &[i64], index: i64| Model::new(13).tensor(&raw("i", TensorProto::INT64, dims, bytemuck::cast_slice(&[index])));
+    assert_eq!(shape_of(index(&[], -1), "Gather", "x i", &[int("axis", 2)]), [3, 2, 6]);
+    assert_eq!(shape_of(index(&[1], 5), "Gather", "x i", &[int("axis", -1)]), [3, 2, 6, 1]);
+    let outside = one_node(index(&[], 6), "Gather", "x i", &[int("axis", 2)]).unwrap();
+    assert!(matches!(infer_shapes(&outside, &[vec![3, 2, 6, 6]]), Err(Error::ShapeMismatch(_))));
+    assert!(refusal(one_node(bounds(), "Gather", "x s", &[])).contains("2 indices"));
+    let backwards = Model::new(13).ints("s", &[5]).ints("e", &[0]).ints("a", &[2]).ints("t", &[-1]);
+    assert!(refusal(one_node(backwards, "Slice", "x s e a t", &[])).contains("step of -1"));
+    let split = Model::new(13).ints("sizes", &[2, 4]).input("x", &IMAGE).node("Split", "x sizes", "p q", &[int("axis", 3)]);
+    let graph = split.output("p").output("q").import().unwrap();
+    let shapes = infer_shapes(&graph, &[vec![3, 2, 6, 6]]).unwrap();
+    let widths: Vec<_> = graph.outputs.iter().map(|id| shapes[id.index()].as_ref().unwrap()[3]).collect();
+    assert_eq!(widths, [2, 4]);
 }

@@ -77,6 +77,7 @@ fn field(message: Message, number: u64) -> Field {
         (Message::Node, 2) => Field::Kept(120),
         (Message::Node, 5) => Field::Message(Message::Attribute),
         (Message::Attribute, 5) => Field::Message(Message::Tensor),
+        (Message::Attribute, 9) => Field::Kept(64),
         (Message::Attribute, 7 | 8) => Field::Numbers(MAX_LIST),
         (Message::Tensor, 1) => Field::Numbers(MAX_DIMS),
         (Message::Tensor, 4 | 5 | 7 | 9 | 10) => Field::Data,

@@ -4,22 +4,28 @@ use super::conv2d::{
 };
 use super::elementwise::{BinaryStep, ChannelAffineStep, Int8BinaryStep, LookupStep, UnaryStep, byte_range};
 use super::layout::{Element, Order};
+use super::linear_rows::Int8RowsStep;
 use super::matmul::MatMulStep;
 use super::movement::MoveStep;
 use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
 use super::quantization::{DequantizeStep, DynamicQuantizeStep, ImageRangeStep, QuantizeStep};
+use super::quantize_rows::QuantizeRowsStep;
+use super::recurrent::{DirectionProducts, FloatMatrix, Int8Matrix, Product, RecurrentStep};
 use super::reduction::{Reduction, ReductionStep};
 use super::step::{Slot, Step, StepInfo, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::shape_inference::{axis_index, axis_set};
 use crate::graph::window::{conv_window, pool_window};
-use crate::graph::{Bounds, Conv2d, ConvWeights, Graph, Linear, Node, Op, Pool, QuantizedType, ValueId, ValueType};
+use crate::graph::{
+    Bounds, Conv2d, ConvWeights, DirectionWeights, Graph, Linear, Node, Op, Pool, QuantizedType, Recurrent, ValueId, ValueType,
+};
 use crate::isa::Isa;
 use crate::kernels::{
     DepthwiseKernel, F32DepthwiseKernel, F32Kernel, Int8Kernel, Requantize, VectorIsa, depthwise_kernels, f32_depthwise_kernels,
     f32_kernels, int8_kernels,
 };
 use crate::quantize::requantize::ratio;
+use crate::quantize::{DynamicQuantization, Grain};
 use crate::tensor::SharedBytes;
 use std::sync::Arc;
 
@@ -115,7 +121,6 @@ impl Builder<'_> {
         let mut inputs = inputs.into_iter();
         let missing = || Error::Graph(format!("node {} lacks an input", self.node.name));
         let src = inputs.next().ok_or_else(missing)?;
-        let table = || qparams.clone().ok_or_else(|| Error::Graph(format!("node {} has no run-time qparams", self.node.name)));
         Ok(match &self.node.op {
             Op::Conv2d(conv) => {
                 let geometry = conv_geometry(conv, &src, &dst)?;
@@ -173,13 +178,18 @@ impl Builder<'_> {
                 let fill = if is_bytes { [self.bytes(self.node.output)?.byte(*value); 4] } else { value.to_ne_bytes() };
                 Box::new(MoveStep::pad(info, src, dst, before, fill))
             }
+            Op::Slice(slice) => {
+                let axis = axis_index(slice.axis, src.layout.dims.len())?;
+                Box::new(MoveStep::slice(info, src, dst, axis, *slice))
+            }
+            Op::Recurrent(layer) => {
+                let name = self.graph.value(self.node.inputs[0]).name.clone();
+                let inputs = std::iter::once(src).chain(inputs).collect();
+                Box::new(RecurrentStep::new(info, isa, layer, self.recurrent_products(layer)?, inputs, dst, name)?)
+            }
             Op::Quantize => Box::new(QuantizeStep::new(info, isa, self.bytes(self.node.output)?, src, dst)),
             Op::Dequantize => Box::new(DequantizeStep { info, isa, qparams: self.bytes(self.node.inputs[0])?.qparams, src, dst }),
-            Op::DynamicQuantize if part == 0 => Box::new(ImageRangeStep { info, isa, src, table: dst }),
-            Op::DynamicQuantize => {
-                let name = self.graph.value(self.node.inputs[0]).name.clone();
-                Box::new(DynamicQuantizeStep::new(info, isa, src, table()?, dst, name))
-            }
+            Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => self.dynamic_quantize(part, src, qparams, dst)?,
         })
     }
 
@@ -219,8 +229,12 @@ impl Builder<'_> {
                 (self.int8_weights([*panels, *tap_sums, *mult, *bias]), OutputScale::Static { zero_point })
             }
             ConvWeights::Dynamic { panels, tap_sums, scale, bias } => {
-                let table = qparams.ok_or_else(|| Error::Graph(format!("node {} has no run-time qparams", self.node.name)))?;
-                (self.int8_weights([*panels, *tap_sums, *scale, *bias]), OutputScale::Dynamic(table))
+                let (table, int8) = (self.table(qparams)?, self.int8_weights([*panels, *tap_sums, *scale, *bias]));
+                if matches!(self.node.op, Op::Linear(_)) {
+                    let (isa, kernel) = (self.kernels.vector, Arc::clone(&self.kernels.int8));
+                    return Ok(Box::new(Int8RowsStep::new(info, isa, kernel, geometry, int8, table, tensors, bounds)?));
+                }
+                (int8, OutputScale::Dynamic(table))
             }
         };
         let result = self.int8_result(bounds)?;
@@ -229,6 +243,53 @@ impl Builder<'_> {
         } else {
             Box::new(Int8ConvStep::new(info, Arc::clone(&self.kernels.int8), geometry, int8, scale, tensors, result)?)
         })
+    }
+
+    /// Dynamic quantization: two steps (the range, then the bytes), or one for all where each row has its own qparams.
+    fn dynamic_quantize(&self, part: usize, src: Tensor, table: Option<Tensor>, dst: Tensor) -> Result<Box<dyn Step>> {
+        let (info, isa) = (self.info.clone(), self.kernels.vector);
+        let quantization = self.node.op.dynamic_quantization().unwrap_or(DynamicQuantization::PER_SAMPLE);
+        if part == 0 {
+            return Ok(Box::new(ImageRangeStep { info, isa, quantization, src, table: dst }));
+        }
+        let table = self.table(table)?;
+        let name = self.graph.value(self.node.inputs[0]).name.clone();
+        Ok(match quantization.grain {
+            Grain::PerRow => Box::new(QuantizeRowsStep { info, isa, quantization, src, table, dst, name }),
+            _ => Box::new(DynamicQuantizeStep::new(info, isa, quantization, [src, table, dst], name)),
+        })
+    }
+
+    /// The table of run-time qparams.
+    fn table(&self, table: Option<Tensor>) -> Result<Tensor> {
+        table.ok_or_else(|| Error::Graph(format!("node {} has no run-time qparams", self.node.name)))
+    }
+
+    /// The matrices of a recurrent layer, one set a direction.
+    fn recurrent_products(&self, layer: &Recurrent) -> Result<Vec<DirectionProducts>> {
+        let mut products = layer.products().into_iter().map(|(sizes, weights)| self.product(layer, sizes, weights));
+        let mut next = || products.next().unwrap_or_else(|| Err(Error::Graph(format!("node {} lacks weights", self.node.name))));
+        let of_direction = |weights: &DirectionWeights| {
+            let (input, recurrent) = (next()?, next()?);
+            let candidate = weights.candidate.as_ref().map(|_| next()).transpose()?;
+            Ok(DirectionProducts { input, recurrent, candidate })
+        };
+        layer.weights.iter().map(of_direction).collect()
+    }
+
+    fn product(&self, layer: &Recurrent, sizes: [usize; 2], weights: &ConvWeights) -> Result<Product> {
+        let node = &self.node.name;
+        match (weights, layer.activation) {
+            (ConvWeights::PackedFloat { panels, bias }, None) => {
+                let kernel = Arc::clone(&self.kernels.float);
+                Product::float(node, sizes, FloatMatrix { kernel, panels: self.data(*panels), bias: bias.map(|bias| self.data(bias)) })
+            }
+            (ConvWeights::Dynamic { panels, tap_sums, scale, bias }, Some(quantization)) => {
+                let (kernel, weights) = (Arc::clone(&self.kernels.int8), self.int8_weights([*panels, *tap_sums, *scale, *bias]));
+                Product::int8(node, sizes, Int8Matrix { kernel, weights, quantization })
+            }
+            _ => Err(Error::Graph(format!("node {node}: its weights are not packed"))),
+        }
     }
 
     fn int8_weights(&self, [panels, tap_sums, scale, bias]: [crate::graph::ConstantId; 4]) -> Int8Weights {

@@ -4,10 +4,13 @@ mod build;
 pub mod conv2d;
 mod elementwise;
 mod layout;
+mod linear_rows;
 mod matmul;
 mod movement;
 mod pool;
 mod quantization;
+mod quantize_rows;
+mod recurrent;
 mod reduction;
 mod step;
 

@@ -1,7 +1,8 @@
-//! Operators that move elements: changes of memory order, transpose, concatenation, padding.
+//! Operators that move elements: changes of memory order, transpose, concatenation, padding, slices.
 use super::layout::{Element, Order, TensorLayout};
 use super::step::{Memory, Step, StepInfo, StepRun, Tensor};
 use crate::error::Result;
+use crate::graph::Slice;
 
 /// One axis of a move: how many elements, and elements between them on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,15 @@ impl MoveStep {
         }
         let moves = vec![Move::new(0, src_start, dst_start, axes(&dims, &src_strides, &dst_strides))];
         Self { info: moved_info(info), moves, inputs: vec![src], dst, fill: Some(fill) }
+    }
+
+    /// Every `slice.step`-th element along `axis` from `slice.start` on.
+    pub fn slice(info: StepInfo, src: Tensor, dst: Tensor, axis: usize, slice: Slice) -> Self {
+        let mut strides = src.layout.strides();
+        let start = slice.range(src.layout.dims[axis]).0 * strides[axis];
+        strides[axis] *= usize::try_from(slice.step).unwrap_or(1);
+        let moves = vec![Move::new(0, start, 0, axes(&dst.layout.dims, &strides, &dst.layout.strides()))];
+        Self { info: moved_info(info), moves, inputs: vec![src], dst, fill: None }
     }
 
     fn run_elements<T: bytemuck::Pod>(&self, memory: &Memory<'_>, sample: usize, share: &Move) {

@@ -1,6 +1,7 @@
-//! Between floats and bytes: with fixed qparams, and with qparams of each sample's own range.
+//! Between floats and bytes: with fixed qparams, and with qparams of each sample's (or the whole tensor's) own range.
 use super::conv2d::{DYNAMIC_ENTRY_BYTES, ImageQParams, MAX_RANGE_PARTS};
 use super::layout::Element;
+use super::recurrent::quantize_row;
 use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::QuantizedType;
@@ -8,7 +9,7 @@ use crate::kernels::VectorIsa;
 use crate::kernels::quantize::{
     Quantizer, dequantize, dequantize_nhwc, first_non_finite, min_max, quantize, quantize_nchw_to_nhwc, quantize_nhwc,
 };
-use crate::quantize::{QParams, Target, choose_qparams};
+use crate::quantize::{DynamicQuantization, DynamicRule, Grain, QParams};
 use crate::threads::Part;
 
 /// Floats of an image's table entry, and where the parts' ranges begin in it.
@@ -23,10 +24,19 @@ struct ToBytes {
     dst: Tensor,
 }
 
+/// Indices along axis 0 in one planned sample: 1, unless the plan is for whole batches.
+fn images_of(tensor: &Tensor) -> usize {
+    tensor.layout.dims.first().copied().unwrap_or(1)
+}
+
+/// Sets of qparams of one planned sample: an image each, or one for all.
+fn sets_of(tensor: &Tensor, quantization: DynamicQuantization) -> usize {
+    if quantization.grain == Grain::PerTensor { 1 } else { images_of(tensor) }
+}
+
 impl ToBytes {
-    /// Indices along axis 0 in one sample: 1, unless the plan is for whole batches.
     fn images(&self) -> usize {
-        self.dst.layout.dims.first().copied().unwrap_or(1)
+        images_of(&self.dst)
     }
 
     /// Rows (pixels) of one image of the destination.
@@ -36,7 +46,7 @@ impl ToBytes {
     }
 
     /// Quantizes this part's rows of an image of a sample.
-    fn run(&self, run: &StepRun<'_>, sample: usize, image: usize, quantizer: Quantizer) {
+    fn run(&self, run: &StepRun<'_>, sample: usize, image: usize, quantizer: ByteRule) {
         let (inner, stride) = (self.dst.layout.inner(), self.dst.layout.inner_stride());
         let first_row = image * self.rows();
         let rows = run.part.range_aligned(self.rows(), 16);
@@ -45,6 +55,20 @@ impl ToBytes {
         }
         // SAFETY: nobody writes the source during this step; parts write disjoint rows.
         let dst = unsafe { run.memory.write::<u8>(&self.dst, sample, (first_row + rows.start) * stride, rows.len() * stride) };
+        let quantizer = match quantizer {
+            ByteRule::Native(quantizer) => quantizer,
+            ByteRule::Torch(quantization, qparams) => {
+                // Rows as they lie: layers with torch's rule read row-major tensors (see `orders`).
+                // SAFETY: as above.
+                let src = unsafe { run.memory.read::<f32>(&self.src, sample, (first_row + rows.start) * inner, rows.len() * inner) };
+                for (src, dst) in src.chunks_exact(inner.max(1)).zip(dst.chunks_exact_mut(stride.max(1))) {
+                    let (values, padding) = dst.split_at_mut(inner);
+                    quantize_row(self.isa, quantization, qparams, src, values);
+                    padding.fill(qparams.zero_point as u8);
+                }
+                return;
+            }
+        };
         if self.src.layout.order == self.dst.layout.order {
             // SAFETY: as above.
             let src = unsafe { run.memory.read::<f32>(&self.src, sample, (first_row + rows.start) * inner, rows.len() * inner) };
@@ -60,6 +84,14 @@ impl ToBytes {
         let src = unsafe { run.memory.read::<f32>(&self.src, sample, image * inner * pixels + rows.start, inner * pixels - rows.start) };
         quantize_nchw_to_nhwc(self.isa, src, pixels, rows.len(), inner, stride, quantizer, dst);
     }
+}
+
+/// How a float becomes a byte.
+#[derive(Debug, Clone, Copy)]
+enum ByteRule {
+    Native(Quantizer),
+    /// Torch's dynamic rule, whose source and destination lie alike.
+    Torch(DynamicQuantization, QParams),
 }
 
 /// Floats to bytes with fixed qparams.
@@ -80,7 +112,7 @@ impl QuantizeStep {
 impl Step for QuantizeStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         for sample in 0..run.samples {
-            (0..self.convert.images()).for_each(|image| self.convert.run(run, sample, image, self.quantizer));
+            (0..self.convert.images()).for_each(|image| self.convert.run(run, sample, image, ByteRule::Native(self.quantizer)));
         }
         Ok(())
     }
@@ -135,9 +167,11 @@ pub struct ImageRangeStep {
     pub info: StepInfo,
     /// Vector instructions.
     pub isa: VectorIsa,
+    /// Grain.
+    pub quantization: DynamicQuantization,
     /// f32.
     pub src: Tensor,
-    /// An entry of [`DYNAMIC_ENTRY_BYTES`] for each image.
+    /// An entry of [`DYNAMIC_ENTRY_BYTES`] for each image, or one for all.
     pub table: Tensor,
 }
 
@@ -147,7 +181,7 @@ impl Step for ImageRangeStep {
             return Ok(());
         }
         let part = Part { index: run.part.index, count: run.part.count.min(MAX_RANGE_PARTS) };
-        let images = self.src.layout.dims.first().copied().unwrap_or(1);
+        let images = sets_of(&self.src, self.quantization);
         let image_len = self.src.layout.held_len() / images.max(1);
         let range = part.range_aligned(image_len, 16);
         for (sample, image) in (0..run.samples).flat_map(|sample| (0..images).map(move |image| (sample, image))) {
@@ -173,6 +207,7 @@ impl Step for ImageRangeStep {
 /// Second half of dynamic quantization: u8 affine qparams of each image's range (NUMERICS section 6), then bytes.
 pub struct DynamicQuantizeStep {
     info: StepInfo,
+    quantization: DynamicQuantization,
     convert: ToBytes,
     table: Tensor,
     /// The tensor's name, for messages.
@@ -180,13 +215,23 @@ pub struct DynamicQuantizeStep {
 }
 
 impl DynamicQuantizeStep {
-    /// The step; `name` is the float tensor's.
-    pub fn new(info: StepInfo, isa: VectorIsa, src: Tensor, table: Tensor, dst: Tensor, name: String) -> Self {
-        Self { info: StepInfo { kernel: isa.name(), ..info }, convert: ToBytes { isa, src, dst }, table, name }
+    /// The step, for qparams of each sample or of the tensor; `name` is the float tensor's.
+    pub fn new(info: StepInfo, isa: VectorIsa, quantization: DynamicQuantization, [src, table, dst]: [Tensor; 3], name: String) -> Self {
+        Self { info: StepInfo { kernel: isa.name(), ..info }, quantization, convert: ToBytes { isa, src, dst }, table, name }
     }
 
-    fn not_finite(&self, run: &StepRun<'_>, sample: usize, image: usize) -> Error {
-        let image_len = self.convert.src.layout.held_len() / self.convert.images().max(1);
+    /// Where the first number lies that is not finite in a set's values.
+    fn not_finite(&self, run: &StepRun<'_>, sample: usize, set: usize) -> Error {
+        let sets = sets_of(&self.convert.src, self.quantization);
+        let images = self.convert.images();
+        let image_len = self.convert.src.layout.held_len() / images.max(1);
+        let image_len_is_finite = |image: usize| {
+            // SAFETY: nobody writes the source during this step.
+            let values = unsafe { run.memory.read::<f32>(&self.convert.src, sample, image * image_len, image_len) };
+            first_non_finite(values).is_none()
+        };
+        let mut of_set = set * images / sets..(set + 1) * images / sets;
+        let image = of_set.find(|&image| !image_len_is_finite(image)).unwrap_or(set * images / sets);
         // SAFETY: nobody writes the source during this step.
         let values = unsafe { run.memory.read::<f32>(&self.convert.src, sample, image * image_len, image_len) };
         let index = first_non_finite(values).unwrap_or(0);
@@ -200,15 +245,15 @@ impl Step for DynamicQuantizeStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         debug_assert_eq!(self.convert.src.layout.element, Element::F32);
         let mut failure = None;
-        let images = self.convert.images();
-        for (sample, image) in (0..run.samples).flat_map(|sample| (0..images).map(move |image| (sample, image))) {
+        let (images, sets) = (self.convert.images(), sets_of(&self.convert.src, self.quantization));
+        for (sample, image) in (0..run.samples).flat_map(|sample| (0..sets).map(move |set| (sample, set))) {
             let parts = run.part.count.min(MAX_RANGE_PARTS);
             // SAFETY: the parts' ranges were written by the step before this one.
             let ranges = unsafe { run.memory.read::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START, 2 * parts) };
             let finite = ranges.iter().all(|bound| bound.is_finite());
             let min = ranges.iter().copied().fold(0.0, f32::min);
             let max = ranges.iter().copied().fold(0.0, f32::max);
-            let solved = if finite { choose_qparams(min, max, Target::U8_AFFINE).ok() } else { None };
+            let solved = if finite { self.quantization.qparams(min, max).ok() } else { None };
             let qparams = solved.unwrap_or(QParams { scale: 1.0, zero_point: 0 });
             if solved.is_none() && failure.is_none() {
                 failure = Some(self.not_finite(run, sample, image));
@@ -218,7 +263,11 @@ impl Step for DynamicQuantizeStep {
                 let entry = unsafe { run.memory.write::<f32>(&self.table, sample, image * ENTRY_FLOATS, RANGES_START) };
                 entry.copy_from_slice(bytemuck::cast_slice(&[ImageQParams { scale: qparams.scale, zero_point: qparams.zero_point }]));
             }
-            self.convert.run(run, sample, image, Quantizer::new(qparams, 0, u8::MAX));
+            let rule = match self.quantization.rule {
+                DynamicRule::Native => ByteRule::Native(Quantizer::new(qparams, 0, self.quantization.high())),
+                DynamicRule::Torch => ByteRule::Torch(self.quantization, qparams),
+            };
+            (image * images / sets..(image + 1) * images / sets).for_each(|image| self.convert.run(run, sample, image, rule));
         }
         failure.map_or(Ok(()), Err)
     }

@@ -1,4 +1,5 @@
 //! What every quantized number means: qparams, the requantization formula, observers, solvers, the qconfig and the recipe.
+mod dynamic;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod golden;
 mod json;
@@ -11,6 +12,7 @@ pub mod requantize;
 mod solver;
 mod weights;
 
+pub use dynamic::{DynamicQuantization, DynamicRule};
 pub use observer::{ObserverKind, ObserverState};
 pub use qconfig::{Grain, LayerQConfig, LayerSettings, Mode, QConfig};
 pub use qparams::{QParams, QType, SCALE_FLOOR, Scheme, Target, choose_qparams, quantize_value};

@@ -1,6 +1,7 @@
 //! Which memory order each operator wants of its inputs and gives its output.
 use crate::graph::Op;
 use crate::ops::{Element, Order, TensorLayout};
+use crate::quantize::{DynamicRule, Grain};
 
 /// Orders of an operator's inputs (one for all) and of its output.
 pub struct Orders {
@@ -16,12 +17,16 @@ pub fn orders(op: &Op, inputs: &[&TensorLayout], output_rank: usize, output_elem
     let fixed = |order: Order| Orders { inputs: Some(order), output: order };
     match op {
         Op::Conv2d(_) | Op::MaxPool(_) | Op::AveragePool(_) | Op::GlobalAveragePool => fixed(Order::ChannelsLast),
-        Op::Linear(_) | Op::MatMul | Op::Softmax { .. } | Op::Transpose(_) => fixed(Order::RowMajor),
+        Op::Linear(_) | Op::MatMul | Op::Softmax { .. } | Op::Transpose(_) | Op::Slice(_) | Op::Recurrent(_) => fixed(Order::RowMajor),
         // Spatial means of images run channels last.
         Op::ReduceMean { .. } => fixed(Order::RowMajor),
         // A reshape that moves nothing keeps its input's order where ranks allow (the plan checks places).
         Op::Reshape(_) => Orders { inputs: None, output: Order::RowMajor },
-        Op::Quantize | Op::DynamicQuantize => Orders { inputs: None, output: TensorLayout::preferred_order(output_rank) },
+        // Rows, and torch's rule, which linear layers ask for, are row-major whatever the rank is.
+        Op::DynamicQuantizeBy(by) if by.grain == Grain::PerRow || by.rule == DynamicRule::Torch => fixed(Order::RowMajor),
+        Op::Quantize | Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => {
+            Orders { inputs: None, output: TensorLayout::preferred_order(output_rank) }
+        }
         Op::Dequantize | Op::Unary(_) | Op::Lookup(_) | Op::ChannelAffine { .. } | Op::Identity => Orders { inputs: None, output: first },
         Op::Binary(..) | Op::Concat { .. } | Op::Pad { .. } => {
             // Bytes pad their innermost axis, so bytes of rank 4 stay channels last.

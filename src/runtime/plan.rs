@@ -9,6 +9,7 @@ use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_ap
 use crate::isa::Isa;
 use crate::memory;
 use crate::ops::{DYNAMIC_ENTRY_BYTES, Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step};
+use crate::quantize::Grain;
 use std::collections::HashMap;
 
 /// Bytes of activations below which a chunk takes several samples, so that weights are read once for all of them.
@@ -219,20 +220,21 @@ impl Planner<'_> {
         self.of_value[node.output.index()] = Some(output);
         let dynamic_input = node.inputs.first().and_then(|value| self.qparams_of.get(value).copied());
         let mut qparams = dynamic_input;
-        if matches!(node.op, Op::DynamicQuantize) {
-            // Two steps: every part finds the extremes of its share, then every part quantizes.
-            let images = probe.dims.first().copied().unwrap_or(1);
-            let table = TensorLayout::new(&[images * DYNAMIC_ENTRY_BYTES / size_of::<f32>()], Element::F32, Order::RowMajor);
+        if let Some(quantization) = node.op.dynamic_quantization() {
+            let entries = match quantization.grain {
+                Grain::PerSample => probe.dims.first().copied().unwrap_or(1),
+                Grain::PerRow => probe.len() / probe.inner().max(1),
+                Grain::PerTensor => 1,
+            };
+            let table = TensorLayout::new(&[entries * DYNAMIC_ENTRY_BYTES / size_of::<f32>()], Element::F32, Order::RowMajor);
             let table = self.add_place(table, PlaceKind::Arena);
             self.qparams_of.insert(node.output, table);
             qparams = Some(table);
-            self.drafts.push(Draft {
-                work: Work::Node { index, part: 0 },
-                inputs: inputs.clone(),
-                qparams: None,
-                output: table,
-                value: None,
-            });
+            // Two steps: every part finds the extremes of its share, then every part quantizes. A row is one part's.
+            if quantization.grain != Grain::PerRow {
+                let (work, inputs) = (Work::Node { index, part: 0 }, inputs.clone());
+                self.drafts.push(Draft { work, inputs, qparams: None, output: table, value: None });
+            }
         }
         self.drafts.push(Draft { work: Work::Node { index, part: 1 }, inputs, qparams, output, value: Some(node.output) });
         Ok(())

@@ -3,6 +3,7 @@
 
 static int64_t call_default_static(void *const *a) { return rsq_qconfig_default_static(a[0]); }
 static int64_t call_default_dynamic(void *const *a) { return rsq_qconfig_default_dynamic(a[0]); }
+static int64_t call_torch_dynamic(void *const *a) { return rsq_qconfig_torch_dynamic(a[0]); }
 static int64_t call_from_json(void *const *a) { return rsq_qconfig_from_json(a[0], a[1]); }
 static int64_t call_set(void *const *a) { return rsq_qconfig_set(a[0], a[1], a[2]); }
 static int64_t call_set_strict(void *const *a) { return rsq_qconfig_set_strict(a[0], 0); }
@@ -15,6 +16,7 @@ const function *qconfig_calls(void) {
     static function rows[] = {
         {"rsq_qconfig_default_static", STATUS, call_default_static, {NEW_OBJECT(OBJECT_QCONFIG)}},
         {"rsq_qconfig_default_dynamic", STATUS, call_default_dynamic, {NEW_OBJECT(OBJECT_QCONFIG)}},
+        {"rsq_qconfig_torch_dynamic", STATUS, call_torch_dynamic, {NEW_OBJECT(OBJECT_QCONFIG)}},
         {"rsq_qconfig_from_json", STATUS, call_from_json, {{"utf8_json", TEXT, OBJECT_TYPES, 0, json, 0}, NEW_OBJECT(OBJECT_QCONFIG)}},
         {"rsq_qconfig_set", STATUS, call_set,
          {{"qconfig", FRESH_HANDLE, OBJECT_QCONFIG, 0, NULL, 0}, {"scope", TEXT, OBJECT_TYPES, 0, "op:Conv", 0},

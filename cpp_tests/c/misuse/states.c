@@ -141,7 +141,7 @@ static void check_settings(void) {
         checking("rsq_qconfig_set", "scope", scopes[i]);
         check_status(rsq_qconfig_set(qconfig, scopes[i], &layer), RSQ_INVALID_ARGUMENT);
     }
-    /* Each setting, from precision to reserved. */
+    /* Each setting, from precision to activation_rule. */
     for (field = sizeof(uint32_t); field < offsetof(rsq_layer_qconfig, percentile); field += sizeof(int32_t)) {
         const int32_t never[] = {-1, 99, INT32_MAX};
         for (i = 0; i < sizeof never / sizeof *never; ++i) {

@@ -1,6 +1,6 @@
 //! Decides for each node whether it runs in int8, and which tensors are bytes and share their qparams.
 //!
-//! Convolutions and linear layers run in int8 where the qconfig asks for it. Other operators follow: one runs in int8
+//! Convolutions and linear layers run in int8 where the qconfig asks for it, recurrent layers in dynamic int8. Other operators follow: one runs in int8
 //! when its output is wanted as bytes. Operators that move bytes (max pooling, clamps, reshapes, transposes, zero
 //! padding, concatenation) tie the qparams of their tensors.
 use crate::error::{Error, Result};
@@ -88,6 +88,7 @@ fn depth(op: &Op) -> Option<usize> {
     match op {
         Op::Conv2d(conv) => Some(conv.in_channels / conv.groups * conv.kernel[0] * conv.kernel[1]),
         Op::Linear(linear) => Some(linear.in_features),
+        Op::Recurrent(layer) => Some(layer.input_size.max(layer.hidden_size)),
         _ => None,
     }
 }
@@ -130,11 +131,14 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
             (Some(depth), _) if depth > MAX_DEPTH => {
                 NodePrecision::Float(format!("{depth} products in one sum, above {MAX_DEPTH}, could overflow 32 bits"))
             }
-            (Some(_), Mode::Dynamic) if settings[index].activation.grain != Grain::PerSample => {
-                let message = format!("node {}: dynamic quantization with another grain than per_sample", node.name);
+            (Some(_), Mode::Dynamic) if settings[index].activation.grain == Grain::PerRow && matches!(node.op, Op::Conv2d(_)) => {
+                let message = format!("node {}: the grain per_row, which a convolution does not have", node.name);
                 return Err(Error::Unsupported(message));
             }
             (Some(_), Mode::Dynamic) => NodePrecision::Dynamic,
+            (Some(_), Mode::Static) if matches!(node.op, Op::Recurrent(_)) => {
+                NodePrecision::Float("recurrent layers have no static int8 form, only a dynamic one".into())
+            }
             (Some(_), Mode::Static) => {
                 wanted[node.inputs[0].index()] = true;
                 if let (true, Some(residual)) = (output_wanted, node.inputs.get(1)) {
@@ -142,7 +146,7 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
                 }
                 NodePrecision::Static
             }
-            (None, Mode::Dynamic) => NodePrecision::Float("dynamic quantization covers convolutions and linear layers".into()),
+            (None, Mode::Dynamic) => NodePrecision::Float("dynamic quantization covers convolutions, linear and recurrent layers".into()),
             (None, Mode::Static) => match follow(graph, node, shapes) {
                 Follow::No(reason) => NodePrecision::Float(reason.into()),
                 _ if !output_wanted => NodePrecision::Float("no int8 operator reads its output".into()),

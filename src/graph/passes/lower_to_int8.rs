@@ -1,14 +1,15 @@
 //! From an optimized float graph, its assignment and solved qparams to the graph that runs: packed int8 weights, bytes
 //! where they are wanted, and conversions where int8 and float meet.
 use super::assign_precision::{Assignment, NodePrecision};
-use super::pack_float::{WeightLayout, float_weights};
+use super::pack_float::{FloatWeights, WeightLayout, float_weights};
 use super::quantize_weights::{dynamic_weights, static_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
 use crate::memory;
-use crate::quantize::{LayerQConfig, QuantizedWeights, quantize_weights, quantize_weights_with};
+use crate::quantize::{DynamicQuantization, LayerQConfig, QuantizedWeights, quantize_weights, quantize_weights_with};
 use crate::tensor::{DType, SharedBytes};
 use crate::threads::parallel_map;
+use std::collections::HashMap;
 
 /// Quantizes an operator's function over all 256 bytes; provided by the caller, which knows the float kernels.
 pub type UnaryFunction<'a> = &'a (dyn Fn(Unary, &[f32]) -> Vec<f32> + Sync);
@@ -23,7 +24,7 @@ struct Lowering<'a> {
     /// The forms in which each source value exists: float, bytes, bytes with run-time qparams.
     float: Vec<Option<ValueId>>,
     bytes: Vec<Option<ValueId>>,
-    dynamic: Vec<Option<ValueId>>,
+    dynamic: HashMap<(ValueId, DynamicQuantization), ValueId>,
 }
 
 /// The integers of the weights of every node that runs in int8, by the rule of its setting.
@@ -59,7 +60,7 @@ pub fn run(
         lowered: Graph::default(),
         float: vec![None; count],
         bytes: vec![None; count],
-        dynamic: vec![None; count],
+        dynamic: HashMap::new(),
     };
     for &input in &source.inputs {
         let value = source.value(input);
@@ -85,15 +86,27 @@ pub fn run(
 /// [`Error::NotFinite`] for weights, naming the node; as [`quantize_weights_with`].
 pub fn quantize_weights_of(graph: &Graph, node: &Node, setting: &LayerQConfig, scales: Option<&[f32]>) -> Result<Option<QuantizedWeights>> {
     let Some((layout, weights)) = WeightLayout::of(&node.op) else { return Ok(None) };
+    quantized_set(graph, node, (layout, weights), setting, scales).map(|(quantized, _)| Some(quantized))
+}
+
+/// One set of a node's weights, quantized, and its floats.
+fn quantized_set(
+    graph: &Graph,
+    node: &Node,
+    (layout, weights): (WeightLayout, &ConvWeights),
+    setting: &LayerQConfig,
+    scales: Option<&[f32]>,
+) -> Result<(QuantizedWeights, FloatWeights)> {
     let float = float_weights(graph, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
     let quantized = match scales {
         None => quantize_weights(&float.weight, layout.out_channels(), &setting.weight),
         Some(scales) => quantize_weights_with(&float.weight, layout.out_channels(), scales, &setting.weight),
     };
-    quantized.map(Some).map_err(|error| match error {
+    let named = |error| match error {
         Error::InvalidArgument(text) => Error::InvalidArgument(format!("node {}: {text}", node.name)),
         other => Error::NotFinite(format!("node {}: weights: {other}", node.name)),
-    })
+    };
+    quantized.map(|quantized| (quantized, float)).map_err(named)
 }
 
 impl Lowering<'_> {
@@ -145,26 +158,32 @@ impl Lowering<'_> {
     }
 
     /// The form of a value as bytes with qparams of the run.
-    fn dynamic(&mut self, value: ValueId) -> Result<ValueId> {
-        if let Some(id) = self.dynamic[value.index()] {
+    fn dynamic(&mut self, value: ValueId, quantization: DynamicQuantization) -> Result<ValueId> {
+        if let Some(&id) = self.dynamic.get(&(value, quantization)) {
             return Ok(id);
         }
         let name = self.name(value).to_owned();
         let float = self.float(value)?;
-        let made = format!("{name}/dynamic");
-        let id = self.push(format!("{name}/dynamic_quantize"), Op::DynamicQuantize, vec![float], made, ValueType::DynamicQuantized);
-        self.dynamic[value.index()] = Some(id);
+        let (op, suffix) = match quantization {
+            DynamicQuantization::PER_SAMPLE => (Op::DynamicQuantize, String::new()),
+            by => (Op::DynamicQuantizeBy(by), format!("_{}", quantization.suffix())),
+        };
+        let (node, made) = (format!("{name}/dynamic_quantize{suffix}"), format!("{name}/dynamic{suffix}"));
+        let id = self.push(node, op, vec![float], made, ValueType::DynamicQuantized);
+        self.dynamic.insert((value, quantization), id);
         Ok(id)
     }
 
     fn lower_node(&mut self, index: usize, weights: Option<&QuantizedWeights>) -> Result<()> {
         let node = &self.source.nodes[index];
         let output_type = self.byte_type(node.output);
+        let setting = &self.assignment.settings[index];
         match (&self.assignment.nodes[index], weights) {
             (NodePrecision::Float(_), _) => self.keep_float(node),
-            (NodePrecision::Dynamic, Some(weights)) => self.lower_layer(node, weights, true),
-            (NodePrecision::Static, Some(weights)) => self.lower_layer(node, weights, false),
-            (_, None) => self.lower_follower(node, output_type),
+            (NodePrecision::Dynamic, None) => self.lower_recurrent(node, setting),
+            (NodePrecision::Dynamic, Some(weights)) => self.lower_layer(node, weights, Some(setting.activation.dynamic())),
+            (NodePrecision::Static, Some(weights)) => self.lower_layer(node, weights, None),
+            (NodePrecision::Static, None) => self.lower_follower(node, output_type),
         }
     }
 
@@ -180,36 +199,42 @@ impl Lowering<'_> {
     fn with_constants(&mut self, op: &Op) -> Op {
         let mut op = op.clone();
         let mut copy = |id: &mut crate::graph::ConstantId| *id = self.lowered.add_constant(self.source.constant(*id).clone());
-        match &mut op {
-            Op::Conv2d(crate::graph::Conv2d { weights, .. }) | Op::Linear(crate::graph::Linear { weights, .. }) => match weights {
-                ConvWeights::Float { weight, bias } | ConvWeights::PackedFloat { panels: weight, bias } => {
-                    copy(weight);
-                    bias.iter_mut().for_each(copy);
-                }
-                ConvWeights::Static { .. } | ConvWeights::Dynamic { .. } => {}
-            },
-            Op::ChannelAffine { scale, shift } => {
-                copy(scale);
-                copy(shift);
-            }
-            Op::Lookup(table) => copy(table),
-            _ => {}
-        }
+        op.constants_mut().into_iter().for_each(&mut copy);
         op
     }
 
-    /// A convolution or linear layer.
-    fn lower_layer(&mut self, node: &Node, quantized: &QuantizedWeights, dynamic: bool) -> Result<()> {
+    /// A recurrent layer in dynamic int8: floats in and out, every matrix in int8.
+    fn lower_recurrent(&mut self, node: &Node, setting: &LayerQConfig) -> Result<()> {
+        let mut sets = Vec::new();
+        for (layout, weights) in WeightLayout::all_of(&node.op) {
+            let (quantized, float) = quantized_set(self.source, node, (layout, weights), setting, None)?;
+            sets.push(dynamic_weights(&mut self.lowered, &node.name, layout, &quantized, &float)?);
+        }
+        let mut op = node.op.clone();
+        op.weights_mut().into_iter().zip(sets).for_each(|(place, weights)| *place = weights);
+        let Op::Recurrent(layer) = &mut op else { return Err(Error::Graph(format!("node {} has no weights", node.name))) };
+        layer.activation = Some(setting.activation.dynamic());
+        let inputs = node.inputs.iter().map(|&input| self.float(input)).collect::<Result<Vec<_>>>()?;
+        let id = self.push(node.name.clone(), op, inputs, self.name(node.output).to_owned(), ValueType::F32);
+        self.float[node.output.index()] = Some(id);
+        Ok(())
+    }
+
+    /// A convolution or linear layer; `dynamic`: how its activations are quantized in each run.
+    fn lower_layer(&mut self, node: &Node, quantized: &QuantizedWeights, dynamic: Option<DynamicQuantization>) -> Result<()> {
         let (layout, weights) = WeightLayout::of(&node.op).ok_or_else(|| Error::Graph(format!("node {} has no weights", node.name)))?;
         let float =
             float_weights(self.source, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
-        let output_type = self.byte_type(node.output).filter(|_| !dynamic);
-        let input = if dynamic { self.dynamic(node.inputs[0])? } else { self.bytes(node.inputs[0])? };
+        let output_type = self.byte_type(node.output).filter(|_| dynamic.is_none());
+        let input = match dynamic {
+            Some(quantization) => self.dynamic(node.inputs[0], quantization)?,
+            None => self.bytes(node.inputs[0])?,
+        };
         let mut inputs = vec![input];
         if let Some(&residual) = node.inputs.get(1) {
             inputs.push(if output_type.is_some() { self.bytes(residual)? } else { self.float(residual)? });
         }
-        let weights = if dynamic {
+        let weights = if dynamic.is_some() {
             dynamic_weights(&mut self.lowered, &node.name, layout, quantized, &float)?
         } else {
             let input = self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;

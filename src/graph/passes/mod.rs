@@ -7,6 +7,7 @@ pub mod fold_identity;
 pub mod fuse_activation;
 pub mod fuse_add;
 pub mod lower_to_int8;
+pub mod narrow_recurrent;
 pub mod pack_float;
 pub mod quantize_weights;
 pub mod remove_unused;
@@ -23,6 +24,8 @@ const MAX_ROUNDS: usize = 8;
 /// # Errors
 /// [`crate::error::Error::OutOfMemory`], [`crate::error::Error::NotFinite`] if folded weights overflow.
 pub fn optimize(graph: &mut Graph) -> Result<()> {
+    remove_unused::run(graph);
+    narrow_recurrent::run(graph);
     for _ in 0..MAX_ROUNDS {
         let nodes = graph.nodes.len();
         fold_identity::run(graph);

@@ -31,12 +31,22 @@ impl WeightLayout {
     pub fn of(op: &Op) -> Option<(WeightLayout, &ConvWeights)> {
         match op {
             Op::Conv2d(conv) => Some((WeightLayout::of_conv(conv), &conv.weights)),
-            Op::Linear(linear) => {
-                let shape = WeightShape { oc: linear.out_features, taps: 1, ic: linear.in_features };
-                Some((WeightLayout { shape, groups: 1, depthwise: false }, &linear.weights))
-            }
+            Op::Linear(linear) => Some((WeightLayout::matrix([linear.out_features, linear.in_features]), &linear.weights)),
             _ => None,
         }
+    }
+
+    /// Every set of weights of a node with its layout; recurrent layers have several.
+    pub fn all_of(op: &Op) -> Vec<(WeightLayout, &ConvWeights)> {
+        match op {
+            Op::Recurrent(layer) => layer.products().into_iter().map(|(sizes, weights)| (WeightLayout::matrix(sizes), weights)).collect(),
+            op => WeightLayout::of(op).into_iter().collect(),
+        }
+    }
+
+    /// The layout of a matrix `[oc, ic]`.
+    pub fn matrix([oc, ic]: [usize; 2]) -> WeightLayout {
+        WeightLayout { shape: WeightShape { oc, taps: 1, ic }, groups: 1, depthwise: false }
     }
 
     /// The layout of a convolution's weights.
@@ -107,8 +117,10 @@ pub fn float_weights(graph: &Graph, layout: WeightLayout, weights: &ConvWeights)
 /// Out of memory, or a constant that is not f32.
 pub fn run(graph: &mut Graph) -> Result<()> {
     let mut done: HashMap<(ConstantId, WeightLayout), ConstantId> = HashMap::new();
-    for index in 0..graph.nodes.len() {
-        let Some((layout, ConvWeights::Float { weight, bias })) = WeightLayout::of(&graph.nodes[index].op) else { continue };
+    let sets = |graph: &Graph, node: usize| WeightLayout::all_of(&graph.nodes[node].op).len();
+    let places: Vec<(usize, usize)> = (0..graph.nodes.len()).flat_map(|node| (0..sets(graph, node)).map(move |set| (node, set))).collect();
+    for (index, set) in places {
+        let (layout, ConvWeights::Float { weight, bias }) = WeightLayout::all_of(&graph.nodes[index].op)[set] else { continue };
         let (weight, bias) = (*weight, *bias);
         let panels = match done.get(&(weight, layout)) {
             Some(&panels) => panels,
@@ -123,10 +135,8 @@ pub fn run(graph: &mut Graph) -> Result<()> {
         let table = bias.map(|id| graph.constant(id).as_f32().map(|bias| layout.table(bias))).transpose()?;
         let bias = table.map(|table| Constant::f32(&table, &[table.len()])).transpose()?.map(|table| graph.add_constant(table));
         let weights = ConvWeights::PackedFloat { panels, bias };
-        match &mut graph.nodes[index].op {
-            Op::Conv2d(conv) => conv.weights = weights,
-            Op::Linear(linear) => linear.weights = weights,
-            _ => unreachable!("WeightLayout::of answers for these two only"),
+        if let Some(place) = graph.nodes[index].op.weights_mut().into_iter().nth(set) {
+            *place = weights;
         }
     }
     super::remove_unused::run(graph);

@@ -53,6 +53,14 @@ pub fn cast(node: &mut NodeReader, importer: &mut Importer) -> Result<Imported> 
     let to = i32::try_from(to).map_err(|_| Error::Unsupported(format!("a cast to element type {to}")))?;
     let unsupported = |from: &str| Error::Unsupported(format!("a cast from {from} to {}", TensorProto::type_name(to)));
     let input = node.required(0)?;
+    let is_integer = matches!(to, TensorProto::INT32 | TensorProto::INT64);
+    if let Some(whole) = importer.whole_number_input(input) {
+        return match to {
+            TensorProto::FLOAT => Ok(Imported::Node(Op::Identity, vec![whole])),
+            _ if is_integer => Ok(Imported::Alias(whole)),
+            _ => Err(unsupported("integers")),
+        };
+    }
     let Some(encoded) = importer.constant_source(input) else {
         return if to == TensorProto::FLOAT { of_first_input(Op::Identity, node, importer) } else { Err(unsupported("FLOAT")) };
     };

@@ -6,13 +6,17 @@ mod elementwise;
 mod linear;
 mod normalization;
 mod pool;
+mod recurrent;
+mod select;
 mod shape;
+mod shape_values;
 mod window_attributes;
 
 use super::import::{Importer, NodeReader};
 use crate::error::Result;
 use crate::graph::{Op, ValueId};
 use prost::bytes::Bytes;
+pub use shape_values::follow;
 
 /// What an ONNX node becomes.
 pub enum Imported {
@@ -20,6 +24,14 @@ pub enum Imported {
     Node(Op, Vec<ValueId>),
     /// An encoded tensor.
     Constant(Bytes),
+    /// A node for some of the outputs: the output's index, the node's name, operator and inputs.
+    Outputs(Vec<(usize, String, Op, Vec<ValueId>)>),
+    /// The same value under another name.
+    Alias(ValueId),
+    /// Integers that were made of shapes.
+    ShapeValue,
+    /// One number everywhere, of a shape that is not followed.
+    Filled(f32),
 }
 
 /// Reads one node.
@@ -35,24 +47,33 @@ pub fn find(op_type: &str) -> Option<Convert> {
         "Clip" => elementwise::clip,
         "Concat" => shape::concat,
         "Constant" => constant::constant,
+        "ConstantOfShape" => shape_values::constant_of_shape,
         "Conv" => conv::conv,
         "Dropout" => constant::dropout,
+        "Expand" => shape_values::expand,
         "Flatten" => shape::flatten,
+        "GRU" => recurrent::gru,
+        "Gather" => select::gather,
         "Gemm" => linear::gemm,
         "GlobalAveragePool" => pool::global_average_pool,
         "HardSigmoid" => elementwise::hard_sigmoid,
         "HardSwish" => elementwise::hard_swish,
         "Identity" => constant::identity,
+        "LSTM" => recurrent::lstm,
         "LeakyRelu" => elementwise::leaky_relu,
         "MatMul" => linear::matmul,
         "MaxPool" => pool::max_pool,
         "Mul" => elementwise::mul,
         "Pad" => shape::pad,
+        "RNN" => recurrent::rnn,
         "ReduceMean" => normalization::reduce_mean,
         "Relu" => elementwise::relu,
         "Reshape" => shape::reshape,
+        "Shape" => shape_values::shape,
         "Sigmoid" => elementwise::sigmoid,
+        "Slice" => select::slice,
         "Softmax" => normalization::softmax,
+        "Split" => select::split,
         "Squeeze" => shape::squeeze,
         "Sub" => elementwise::sub,
         "Transpose" => shape::transpose,

@@ -105,7 +105,7 @@ impl Step for Int8DepthwiseStep {
         let stored_channels = if matches!(self.result, Int8Result::U8 { .. }) { channels + padded } else { channels };
         let (table_scratch, kernel_scratch) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         for image in 0..run.samples * self.tensors.images() {
-            let tables = self.tables.of_image(run.memory, image, table_scratch);
+            let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let addresses = self.tensors.at(run.memory, image);
             for piece in depthwise.regions.iter().flat_map(|region| ranges.pieces(region, usize::MAX)) {
                 let (comp, mult, bias) = tables.at(self.tables.class_of(&piece), 0, channel);

@@ -93,6 +93,12 @@ impl Int8ConvStep {
         if self.form != SourceForm::Direct && whole && dense && !self.tables.is_dynamic() { images.max(1) } else { 1 }
     }
 
+    /// What a part computes; images that are one longer row count as one.
+    pub fn ranges(&self, run: &StepRun<'_>) -> PartRanges {
+        let merged = self.merged(run.samples * self.tensors.images());
+        merged.as_ref().unwrap_or(&self.geometry).part_ranges(run.part, self.split, self.kernel.tile_pixels())
+    }
+
     fn panel_row_values(&self, k_multiple: usize) -> usize {
         let shape = self.geometry.weight_shape();
         round_up(shape.taps * shape.groups_per_tap() * K_GROUP, k_multiple)
@@ -249,7 +255,7 @@ impl Step for Int8ConvStep {
         let merged = self.merged(images);
         let geometry = merged.as_ref().unwrap_or(&self.geometry);
         let images = if merged.is_some() { 1 } else { images };
-        let ranges = geometry.part_ranges(run.part, self.split, self.kernel.tile_pixels());
+        let ranges = self.ranges(run);
         if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
             return Ok(());
         }
@@ -259,7 +265,7 @@ impl Step for Int8ConvStep {
         let together = self.gathered_together(geometry, &ranges, images);
         self.kernel.enter();
         for image in (0..images).step_by(together) {
-            let tables = self.tables.of_image(run.memory, image, table_scratch);
+            let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let addresses = self.tensors.at(run.memory, image);
             let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses, images: together };
             match self.form {

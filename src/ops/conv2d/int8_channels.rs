@@ -27,7 +27,7 @@ pub enum OutputScale {
         /// `z_a`.
         zero_point: i32,
     },
-    /// Solved in each run: a table with an entry of [`DYNAMIC_ENTRY_BYTES`] for each image.
+    /// Solved in each run: a table with an entry of [`DYNAMIC_ENTRY_BYTES`] for each image, or one for all.
     Dynamic(Tensor),
 }
 
@@ -147,17 +147,20 @@ impl ChannelTables {
         if self.is_dynamic() { round_up((self.sums.len() + self.groups * self.padded) * 4, 64) } else { 0 }
     }
 
-    /// The tables of one image. Dynamic ones are computed into `scratch`: `comp = -z_a * sums`, `mult = s_a * s_w` (f64
+    /// The tables of one image, given as its number over all samples and the images of a sample. Dynamic ones are computed into `scratch`: `comp = -z_a * sums`, `mult = s_a * s_w` (f64
     /// product, rounded once: NUMERICS section 5).
-    pub fn of_image<'a>(&'a self, memory: &Memory<'_>, image: usize, scratch: &'a mut [u8]) -> ImageTables<'a> {
+    pub fn of_image<'a>(&'a self, memory: &Memory<'_>, (image, of_sample): (usize, usize), scratch: &'a mut [u8]) -> ImageTables<'a> {
         let class_len = self.groups * self.padded;
         let floats = |bytes: &'a SharedBytes| -> &'a [f32] { bytes.cast().expect("checked when the table was made") };
         let (scale, bias) = (floats(&self.weights.scale), floats(&self.weights.bias));
         let (comp, mult, zero_point): (&[i32], &[f32], i32) = match &self.scale {
             OutputScale::Static { zero_point } => (&self.sums, scale, *zero_point),
             OutputScale::Dynamic(tensor) => {
+                // A sample's images share its entries evenly: one each, or one for all.
+                let entries = tensor.layout.held_bytes() / DYNAMIC_ENTRY_BYTES;
+                let entry = image / of_sample * entries + image % of_sample * entries / of_sample;
                 // SAFETY: the step that made the qparams has finished; nobody writes them now.
-                let qparams = unsafe { memory.read_entry::<ImageQParams>(tensor, image, DYNAMIC_ENTRY_BYTES) };
+                let qparams = unsafe { memory.read_entry::<ImageQParams>(tensor, entry, DYNAMIC_ENTRY_BYTES) };
                 let words: &mut [u32] = bytemuck::cast_slice_mut(&mut scratch[..(self.sums.len() + class_len) * 4]);
                 let (comp, mult) = words.split_at_mut(self.sums.len());
                 let (comp, mult): (&mut [i32], &mut [f32]) = (bytemuck::cast_slice_mut(comp), bytemuck::cast_slice_mut(mult));

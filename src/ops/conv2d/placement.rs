@@ -16,6 +16,8 @@ pub enum Int8Result {
     },
     /// Floats.
     F32(Bounds),
+    /// The accumulators themselves, as i32.
+    Accumulators,
 }
 
 /// Bytes from one pixel (or row of a matrix) to the next.
@@ -149,6 +151,7 @@ impl LayerTensors {
                 Int8Output::U8 { dst, residual, requantize: *requantize }
             }
             Int8Result::F32(bounds) => Int8Output::F32 { dst, residual, low: bounds.low, high: bounds.high },
+            Int8Result::Accumulators => Int8Output::I32 { dst },
         }
     }
 }

@@ -17,7 +17,7 @@ mod settings;
 
 pub use settings::{ActivationQConfig, ActivationSettings, Grain, LayerQConfig, LayerSettings, Mode, WeightSettings};
 
-use super::{ObserverKind, QType, Scheme, WeightQConfig, json};
+use super::{DynamicRule, ObserverKind, QType, Scheme, WeightQConfig, json};
 use crate::error::{Error, Result};
 use scope::Scope;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,17 @@ impl QConfig {
         QConfig::with_mode(Mode::Dynamic)
     }
 
+    /// What torch's dynamic quantization does, for users who come from there: weights and activations per tensor, activations
+    /// in 0..=127 by torch's own formula, so that results depend on batch mates. Recurrent layers: one scale for the
+    /// sequence, one a step for the state.
+    pub fn torch_dynamic() -> Self {
+        let mut qconfig = QConfig::with_mode(Mode::Dynamic);
+        let activation = &mut qconfig.defaults.activation;
+        (activation.reduce_range, activation.grain, activation.rule) = (true, Grain::PerTensor, DynamicRule::Torch);
+        qconfig.defaults.weight.per_channel = false;
+        qconfig
+    }
+
     fn with_mode(mode: Mode) -> Self {
         let activation = ActivationQConfig {
             qtype: QType::U8,
@@ -75,6 +86,7 @@ impl QConfig {
             observer: ObserverKind::Histogram,
             solver: None,
             grain: Grain::PerSample,
+            rule: DynamicRule::Native,
         };
         let defaults = LayerQConfig { mode, activation, weight: WeightQConfig::default() };
         QConfig { strict: false, drop_inf: false, defaults, overrides: Vec::new() }
@@ -189,17 +201,17 @@ fn contradiction(layer: &LayerQConfig) -> Option<Contradiction> {
         return found("weight.scheme", |s| s.weight.scheme.is_some(), "weights are symmetric or restricted_symmetric");
     }
     if *mode == Mode::Dynamic {
-        let what = "dynamic activations are u8, affine, the full range";
+        let what = "dynamic activations are u8, affine";
         if activation.qtype != QType::U8 {
             return found("activation.qtype", |s| s.activation.qtype.is_some() || s.mode.is_some(), what);
         }
         if activation.scheme != Scheme::Affine {
             return found("activation.scheme", |s| s.activation.scheme.is_some() || s.mode.is_some(), what);
         }
-        if activation.reduce_range {
-            return found("activation.reduce_range", |s| s.activation.reduce_range.is_some() || s.mode.is_some(), what);
-        }
         return None;
+    }
+    if activation.rule != DynamicRule::Native {
+        return found("activation.rule", |s| s.activation.rule.is_some() || s.mode.is_some(), "torch's rule is for dynamic layers");
     }
     if activation.qtype == QType::U8 && activation.scheme == Scheme::RestrictedSymmetric {
         let set = |s: &LayerSettings| s.activation.scheme.is_some() || s.activation.qtype.is_some();

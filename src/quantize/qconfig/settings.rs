@@ -1,5 +1,5 @@
 //! What may be set for a layer: complete ([`LayerQConfig`]) and in part ([`LayerSettings`]).
-use crate::quantize::{ObserverKind, QType, Scheme, SolverKind, Target, WeightQConfig};
+use crate::quantize::{DynamicQuantization, DynamicRule, ObserverKind, QType, Scheme, SolverKind, Target, WeightQConfig};
 use serde::{Deserialize, Serialize};
 
 /// How a layer is executed.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// int8 with activation qparams from calibration.
     Static,
-    /// int8 with activation qparams from each run's values: u8, affine, the full range.
+    /// int8 with activation qparams from each run's values: u8, affine.
     Dynamic,
     /// f32.
     Float,
@@ -43,12 +43,20 @@ pub struct ActivationQConfig {
     pub solver: Option<SolverKind>,
     /// What one set of dynamic qparams is for.
     pub grain: Grain,
+    /// How dynamic qparams and bytes are computed: `native` or `torch`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rule: DynamicRule,
 }
 
 impl ActivationQConfig {
     /// What a range is turned into.
     pub const fn target(&self) -> Target {
         Target { qtype: self.qtype, scheme: self.scheme, reduce_range: self.reduce_range }
+    }
+
+    /// How a dynamic layer's activations are quantized.
+    pub const fn dynamic(&self) -> DynamicQuantization {
+        DynamicQuantization { grain: self.grain, rule: self.rule, reduce_range: self.reduce_range }
     }
 
     /// The solver that is used.
@@ -91,6 +99,9 @@ pub struct ActivationSettings {
     /// See [`ActivationQConfig::grain`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grain: Option<Grain>,
+    /// See [`ActivationQConfig::rule`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<DynamicRule>,
 }
 
 /// A part of [`WeightQConfig`]: what is absent stays as it was.
@@ -131,7 +142,15 @@ impl LayerSettings {
     /// Leaves the layer in float.
     pub const FLOAT: LayerSettings = LayerSettings {
         mode: Some(Mode::Float),
-        activation: ActivationSettings { qtype: None, scheme: None, reduce_range: None, observer: None, solver: None, grain: None },
+        activation: ActivationSettings {
+            qtype: None,
+            scheme: None,
+            reduce_range: None,
+            observer: None,
+            solver: None,
+            grain: None,
+            rule: None,
+        },
         weight: WeightSettings { per_channel: None, scheme: None, reduce_range: None },
     };
 
@@ -147,6 +166,7 @@ impl LayerSettings {
         set(&mut to.reduce_range, from.reduce_range);
         set(&mut to.observer, from.observer);
         set(&mut to.grain, from.grain);
+        set(&mut to.rule, from.rule);
         if from.solver.is_some() || from.observer.is_some() {
             to.solver = from.solver;
         }
@@ -169,6 +189,7 @@ impl From<LayerQConfig> for LayerSettings {
                 observer: Some(activation.observer),
                 solver: activation.solver,
                 grain: Some(activation.grain),
+                rule: Some(activation.rule),
             },
             weight: WeightSettings {
                 per_channel: Some(weight.per_channel),

@@ -82,7 +82,10 @@ fn contradictions_name_scope_and_field() {
         (solver(SolverKind::Percentile { p: 101.0 }), "activation.solver"),
         (LayerSettings { mode: Some(Mode::Dynamic), ..activation(Some(QType::S8), None, None) }, "activation.qtype"),
         (LayerSettings { mode: Some(Mode::Dynamic), ..activation(None, Some(Scheme::Symmetric), None) }, "activation.scheme"),
-        (LayerSettings { mode: Some(Mode::Dynamic), ..activation(None, None, Some(true)) }, "activation.reduce_range"),
+        (
+            LayerSettings { activation: ActivationSettings { rule: Some(DynamicRule::Torch), ..Default::default() }, ..Default::default() },
+            "activation.rule",
+        ),
     ];
     for (settings, field) in cases {
         let mut qconfig = QConfig::default_static();
