@@ -93,9 +93,11 @@ fn a_layer_that_is_badly_quantized_is_ranked_first_and_left_in_float() {
         let layer = tuned.model.layers().iter().find(|layer| layer.name == *bad).unwrap();
         assert_eq!(layer.precision, LayerPrecision::Float);
         assert!(layer.reason.contains("tuning") && layer.reason.contains("dB"), "{}", layer.reason);
-        let again = calibrated(&context, &network, &tuned.qconfig).convert().unwrap();
+        let again = calibrated(&context, &network, &tuned.recipe.qconfig).convert().unwrap();
         let float = |model: &Model| -> Vec<bool> { model.layers().iter().map(|layer| layer.precision == LayerPrecision::Float).collect() };
         assert_eq!(float(&again), float(&tuned.model), "the qconfig says the same");
+        let written = Model::from_recipe(&context, &graph(&network), &tuned.recipe).unwrap();
+        assert_eq!(bits(&run_model(&network, &written)), bits(&run_model(&network, &tuned.model)), "the recipe is the model");
     }
 }
 
@@ -239,7 +241,7 @@ fn the_result_does_not_depend_on_isa_or_threads() {
         let prepared = calibrated(&context(threads, isa), &network, &QConfig::default_static());
         let tuned = tune(&network, &prepared, TuneOptions { max_float_layers: Some(3), ..TuneOptions::default() }, None).unwrap();
         let ranking: Vec<(String, u64)> = tuned.sensitivity.layers.iter().map(|l| (l.name.clone(), l.sqnr_db.to_bits())).collect();
-        (ranking, tuned.metric.to_bits(), tuned.model.to_bytes().unwrap(), tuned.qconfig)
+        (ranking, tuned.metric.to_bits(), tuned.model.to_bytes().unwrap(), tuned.recipe.to_json().unwrap())
     };
     let expected = with(1, Isa::Portable);
     for isa in Isa::ALL.into_iter().filter(|&isa| isa <= Isa::detected()) {

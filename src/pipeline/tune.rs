@@ -7,7 +7,7 @@ use super::prepared::Prepared;
 use super::sensitivity::{LayerSensitivity, Reference, Sensitivity, StepCallback, rank};
 use super::variant::Variants;
 use crate::error::{Error, Result};
-use crate::quantize::QConfig;
+use crate::quantize::Recipe;
 use crate::tensor::TensorView;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -41,8 +41,8 @@ pub struct Trial {
 /// What [`tune`] found.
 #[derive(Debug, Clone)]
 pub struct Tuned {
-    /// The prepared graph's qconfig with the chosen layers in float.
-    pub qconfig: QConfig,
+    /// The prepared graph's qconfig with the chosen layers in float, and all qparams.
+    pub recipe: Recipe,
     /// The model, with the qparams of the prepared graph.
     pub model: Model,
     /// Its metric.
@@ -165,7 +165,7 @@ pub fn tune(
     let (chosen, metric) = choose(&mut search, &affordable, int8_metric, options.target, progress)?;
     let float_macs = chosen.iter().map(|layer| layer.macs).sum::<u64>() as f64 / all_macs.max(1) as f64;
     let tuned = Tuned {
-        qconfig: variants.qconfig(&search.mask(&chosen))?,
+        recipe: variants.recipe(&search.mask(&chosen))?,
         model: search.model(&chosen)?,
         metric,
         int8_metric,

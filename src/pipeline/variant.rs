@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision, assign};
 use crate::graph::passes::lower_to_int8;
 use crate::graph::shape_inference::infer_shapes;
-use crate::graph::{Graph, Node, QuantizedType, ValueId};
+use crate::graph::{Graph, Node, QuantizedType};
 use crate::isa::FloatControl;
-use crate::quantize::{QConfig, QuantizedWeights};
+use crate::quantize::{QConfig, QuantizedWeights, Recipe, Solved};
 
 /// What the variants of a calibrated graph share.
 pub(super) struct Variants<'a> {
@@ -19,8 +19,15 @@ pub(super) struct Variants<'a> {
     shapes: Vec<Option<Vec<usize>>>,
     /// Of each node that is int8 where all are.
     weights: Vec<Option<QuantizedWeights>>,
-    /// For each value how it is held where all layers are int8, if as bytes.
-    type_of: Vec<Option<QuantizedType>>,
+    /// Of each tied set where all are int8.
+    solved: Vec<Solved>,
+}
+
+/// What becomes of the nodes of a variant, and the qparams of its tied sets.
+struct Assigned {
+    qconfig: QConfig,
+    assignment: Assignment,
+    solved: Vec<Solved>,
 }
 
 /// Which nodes a variant leaves in float, by node.
@@ -35,14 +42,11 @@ impl<'a> Variants<'a> {
         let _float_control = FloatControl::set_default();
         let graph = prepared.graph().graph();
         let placement = prepared.placed()?;
-        let assignment = &placement.assignment;
-        let solved = prepared.solve_all()?;
-        let held = |set: usize| QuantizedType::new(solved[set].qparams, assignment.tied[set].activation.target());
         Ok(Self {
             prepared,
             shapes: infer_shapes(graph, &placement.dims)?,
-            weights: lower_to_int8::quantize_all_weights(graph, assignment)?,
-            type_of: assignment.set_of.iter().map(|set| set.map(held)).collect(),
+            weights: lower_to_int8::quantize_all_weights(graph, &placement.assignment)?,
+            solved: prepared.solve_all()?,
         })
     }
 
@@ -60,7 +64,7 @@ impl<'a> Variants<'a> {
     ///
     /// # Errors
     /// `Unsupported` where a node's name holds a `*` or `?` by which a scope means others too.
-    pub fn qconfig(&self, mask: &FloatMask) -> Result<QConfig> {
+    fn qconfig(&self, mask: &FloatMask) -> Result<QConfig> {
         let mut qconfig = self.prepared.qconfig().clone();
         let nodes = &self.prepared.graph().graph().nodes;
         let left: Vec<&Node> = nodes.iter().zip(mask).filter(|(_, float)| **float).map(|(node, _)| node).collect();
@@ -83,8 +87,9 @@ impl<'a> Variants<'a> {
     pub fn model(&self, mask: &FloatMask, reason: &dyn Fn(usize) -> Option<String>) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let graph = self.prepared.graph().graph();
-        let assignment = assign(graph, &self.qconfig(mask)?, &self.shapes)?;
-        let types = self.types(graph, &assignment)?;
+        let Assigned { assignment, solved, .. } = self.assign(graph, mask)?;
+        let types = solved.iter().zip(&assignment.tied).map(|(solved, set)| QuantizedType::new(solved.qparams, set.activation.target()));
+        let types: Vec<QuantizedType> = types.collect();
         let (lowered, mut layers) = self.prepared.lower_as(&assignment, &types, &self.weights)?;
         for (node, layer) in layers.iter_mut().enumerate() {
             if let (LayerPrecision::Float, true, Some(reason)) = (layer.precision, mask[node], reason(node)) {
@@ -94,19 +99,34 @@ impl<'a> Variants<'a> {
         Model::from_lowered(self.prepared.context().clone(), lowered, layers)
     }
 
-    /// The types of a variant's tied sets.
-    fn types(&self, graph: &Graph, assignment: &Assignment) -> Result<Vec<QuantizedType>> {
-        let mut types = vec![None; assignment.tied.len()];
-        for (index, set) in assignment.set_of.iter().enumerate() {
-            if let Some(set) = set {
-                types[*set] = types[*set].or(self.type_of[index]);
+    /// What the model with the nodes of `mask` in float is made of, to write down.
+    ///
+    /// # Errors
+    /// As [`Variants::model`].
+    pub fn recipe(&self, mask: &FloatMask) -> Result<Recipe> {
+        let _float_control = FloatControl::set_default();
+        let Assigned { qconfig, assignment, solved } = self.assign(self.prepared.graph().graph(), mask)?;
+        self.prepared.recipe_of(&qconfig, &assignment, &solved, &self.weights)
+    }
+
+    fn assign(&self, graph: &Graph, mask: &FloatMask) -> Result<Assigned> {
+        let qconfig = self.qconfig(mask)?;
+        let all = &self.prepared.placed()?.assignment;
+        let mut assignment = assign(graph, &qconfig, &self.shapes)?;
+        let mut origins = vec![None; assignment.tied.len()];
+        for (mine, theirs) in assignment.set_of.iter().zip(&all.set_of) {
+            if let Some(set) = *mine {
+                origins[set] = origins[set].or(*theirs);
             }
         }
-        let missing = |set: usize| {
-            let name = assignment.tied[set].observed.first().map_or("?", |&value: &ValueId| graph.value(value).name.as_str());
-            Error::Graph(format!("tensor {name} has no qparams"))
-        };
-        types.into_iter().enumerate().map(|(set, ty)| ty.ok_or_else(|| missing(set))).collect()
+        let mut solved = Vec::new();
+        for (set, origin) in assignment.tied.iter_mut().zip(origins) {
+            let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
+            let origin: usize = origin.ok_or_else(|| Error::Graph(format!("tensor {} has no qparams", name())))?;
+            set.activation = all.tied[origin].activation;
+            solved.push(self.solved[origin]);
+        }
+        Ok(Assigned { qconfig, assignment, solved })
     }
 
     /// The prepared graph.

@@ -7,12 +7,13 @@ use super::model::Model;
 use super::prepared::Prepared;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::graph::passes::assign_precision::{Assignment, NodePrecision};
 use crate::graph::passes::lower_to_int8;
 use crate::graph::passes::pack_float::{WeightLayout, float_weights};
 use crate::isa::FloatControl;
 use crate::model::replace_file;
-use crate::quantize::Recipe;
 use crate::quantize::recipe::{ActivationRecipe, LayerRecipe, Provenance};
+use crate::quantize::{QConfig, QuantizedWeights, Recipe, Solved};
 use std::io::Write;
 use std::path::Path;
 
@@ -26,19 +27,32 @@ impl Prepared {
     /// As [`Prepared::convert`].
     pub fn recipe(&self) -> Result<Recipe> {
         let _float_control = FloatControl::set_default();
+        let assignment = &self.placed()?.assignment;
+        let weights = lower_to_int8::quantize_all_weights(self.graph.graph(), assignment)?;
+        self.recipe_of(&self.qconfig, assignment, &self.solve_all()?, &weights)
+    }
+
+    /// Writes down the qparams of each tied set and the scales of the weights that `assignment` has in int8.
+    ///
+    /// # Errors
+    /// `NotCalibrated` if the input shapes are open still; `NotFinite` for weights.
+    pub(super) fn recipe_of(
+        &self,
+        qconfig: &QConfig,
+        assignment: &Assignment,
+        solved: &[Solved],
+        weights: &[Option<QuantizedWeights>],
+    ) -> Result<Recipe> {
         let graph = self.graph.graph();
-        let placement = self.placed()?;
-        let assignment = &placement.assignment;
-        let solved = self.solve_all()?;
-        let weights = lower_to_int8::quantize_all_weights(graph, assignment)?;
         let mut layers = layers_of(graph)?;
         for (layer, index) in layers.iter_mut().zip(weighted_nodes(graph)) {
             let per_channel = assignment.settings[index].weight.per_channel;
             let scales = |scales: &[f32]| if per_channel { scales.to_vec() } else { scales[..scales.len().min(1)].to_vec() };
-            layer.weight_scales = weights[index].as_ref().map(|weights| scales(&weights.scales));
+            let int8 = !matches!(assignment.nodes[index], NodePrecision::Float(_));
+            layer.weight_scales = weights[index].as_ref().filter(|_| int8).map(|weights| scales(&weights.scales));
         }
         let mut activations = Vec::new();
-        for (index, (set, solved)) in assignment.tied.iter().zip(&solved).enumerate() {
+        for (index, (set, solved)) in assignment.tied.iter().zip(solved).enumerate() {
             activations.push(ActivationRecipe {
                 tensors: tensors_of_set(graph, &assignment.set_of, index),
                 dtype: set.activation.qtype,
@@ -50,10 +64,9 @@ impl Prepared {
                 origin: None,
             });
         }
-        let samples = Some(self.samples());
-        let provenance = provenance(CALIBRATION, samples, &layers);
-        let input_shapes = placement.dims.clone();
-        Ok(Recipe { provenance, input_shapes, qconfig: self.qconfig.clone(), layers, activations, import: None })
+        let provenance = provenance(CALIBRATION, Some(self.samples()), &layers);
+        let input_shapes = self.placed()?.dims.clone();
+        Ok(Recipe { provenance, input_shapes, qconfig: qconfig.clone(), layers, activations, import: None })
     }
 }
 
