@@ -18,6 +18,7 @@
 //! | [`model`] | the model file |
 //! | [`runtime`] | memory plan and executor |
 //! | [`pipeline`] | the safe Rust facade |
+//! | [`report`] | reports: JSON and HTML |
 //! | [`ffi`] | the C API |
 #![deny(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -44,6 +45,7 @@ pub mod ops;
 pub mod packed;
 pub mod pipeline;
 pub mod quantize;
+pub mod report;
 #[allow(unsafe_code)]
 pub mod runtime;
 pub mod tensor;

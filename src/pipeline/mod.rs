@@ -22,7 +22,7 @@ pub use operator::{
     ConvSizes, Operator, OperatorInfo, OperatorKind, OperatorOptions, OperatorOutput, PackedWeights, WeightSizes, WeightValues,
     dequantize_array, quantize_array,
 };
-pub use prepared::Prepared;
+pub use prepared::{CalibratedTensor, Prepared};
 pub use recipe::{load_recipe, save_recipe};
 pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
 pub use roof::Roof;

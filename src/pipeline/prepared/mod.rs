@@ -4,6 +4,9 @@ mod merge;
 mod observe_batch;
 mod placement;
 mod run_range;
+mod tensors;
+
+pub use tensors::CalibratedTensor;
 
 use super::context::Context;
 use super::float_graph::FloatGraph;
