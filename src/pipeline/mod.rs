@@ -7,8 +7,8 @@ mod model;
 mod operator;
 mod prepared;
 mod recipe;
-mod sensitivity;
 mod roof;
+mod sensitivity;
 mod session;
 mod tune;
 mod variant;
@@ -24,7 +24,7 @@ pub use operator::{
 };
 pub use prepared::{CalibratedTensor, Prepared};
 pub use recipe::{load_recipe, save_recipe};
-pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
 pub use roof::Roof;
+pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
 pub use session::{Session, SessionOptions};
 pub use tune::{Metric, Trial, TuneOptions, Tuned, tune};
