@@ -117,6 +117,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "packed",
         "operator",
         "quantize",
+        "observer",
     ];
     let sources = order.map(|name| room.join(name).with_extension("rs"));
     match sources.iter().find(|source| !source.is_file()) {

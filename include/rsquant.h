@@ -177,6 +177,9 @@
 /// Adds a tensor of the output's shape and element type, before the bounds.
 #define RSQ_OPERATOR_RESIDUAL 1
 
+/// Infinities are dropped and counted instead of refused; NaN is refused always.
+#define RSQ_OBSERVER_DROP_INF 1
+
 /// Exclusive. How close a model is to the float graph that it was made of, over the batches compared so far.
 typedef struct rsq_comparison rsq_comparison;
 
@@ -190,6 +193,9 @@ typedef struct rsq_graph rsq_graph;
 
 /// Shared. An immutable int8 model: one for any number of sessions on any threads.
 typedef struct rsq_model rsq_model;
+
+/// Exclusive. Statistics of a tensor, or of each of its channels: observed once, solved for any target.
+typedef struct rsq_observer rsq_observer;
 
 /// Shared. A convolution or GEMM planned for its sizes: run it any number of times, nothing is allocated any more.
 typedef struct rsq_operator rsq_operator;
@@ -713,6 +719,50 @@ typedef struct rsq_quantization {
     /// Neighbouring elements of one channel; 0: 1. Not used with one channel.
     size_t inner;
 } rsq_quantization;
+
+/// What an observer is made with. All zero but `struct_size`: of a whole tensor.
+typedef struct rsq_observer_options {
+    /// `sizeof(rsq_observer_options)`.
+    uint32_t struct_size;
+    /// 0, or `RSQ_OBSERVER_DROP_INF`.
+    uint32_t flags;
+    /// Number of channels with statistics of their own; 0: 1.
+    size_t channels;
+} rsq_observer_options;
+
+/// What a range is solved for. All zero but `struct_size`: u8, affine, the full range, the observer's default solver.
+typedef struct rsq_solve_options {
+    /// `sizeof(rsq_solve_options)`.
+    uint32_t struct_size;
+    /// `RSQ_DTYPE_U8` or `RSQ_DTYPE_S8`; 0: u8.
+    int32_t dtype;
+    /// One of `RSQ_SCHEME_`; 0: affine.
+    int32_t scheme;
+    /// Not 0: one bit is left unused, 0..127 or -64..63.
+    uint32_t reduce_range;
+    /// One of `RSQ_SOLVER_`; 0: min/max for min/max and moving averages, l2 for histograms.
+    int32_t solver;
+    /// 0.
+    uint32_t reserved;
+    /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
+    double percentile;
+} rsq_solve_options;
+
+/// What an observer has seen. Set `struct_size` before the call.
+typedef struct rsq_observer_info {
+    /// `sizeof(rsq_observer_info)`, set by the caller.
+    uint32_t struct_size;
+    /// One of `RSQ_OBSERVER_`.
+    int32_t kind;
+    /// 1 if states of this kind merge.
+    uint32_t mergeable;
+    /// 1 if every channel has seen a value, so that it can be solved.
+    uint32_t solvable;
+    /// Number of channels.
+    uint64_t channels;
+    /// Infinities dropped.
+    uint64_t dropped;
+} rsq_observer_info;
 
 /// The call did what it says. Every other status: no output was written, and handles stay usable.
 #define RSQ_OK 0
@@ -1330,6 +1380,81 @@ rsq_status rsq_dequantize(const struct rsq_context *context,
                           size_t src_bytes,
                           float *dst,
                           size_t count);
+
+/// Makes an observer of one of `RSQ_OBSERVER_MIN_MAX`, `_MOVING_AVERAGE`, `_HISTOGRAM`, `_TORCH_HISTOGRAM`. `options` may be NULL.
+/// The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (kind, flags, more than 2^20 channels), `OUT_OF_MEMORY`.
+rsq_status rsq_observer_new(int32_t kind,
+                            const struct rsq_observer_options *options,
+                            struct rsq_observer **out);
+
+/// Takes in one batch of `count` floats. Element `i` belongs to channel `i / inner % channels`: `inner` 1 for channels last,
+/// h * w for n, c, h, w; it does not matter for one channel.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (misaligned), `BUSY`, `NOT_FINITE` (a NaN or an infinity; the
+/// message names its index), `SHAPE_MISMATCH` (a count that the channels do not divide), `OUT_OF_MEMORY`. A batch that is refused
+/// leaves the statistics as they were.
+rsq_status rsq_observer_observe(struct rsq_observer *observer,
+                                const float *values,
+                                size_t count,
+                                size_t inner);
+
+/// Takes in what `other` has seen: to the bit, the statistics of one observer that saw both.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY` (also for an observer with itself), `MISMATCH` (another kind or number of
+/// channels), `UNSUPPORTED` (moving averages and torch histograms depend on the order), `INVALID_ARGUMENT` (counts overflow).
+/// Nothing changes unless `OK`.
+rsq_status rsq_observer_merge(struct rsq_observer *observer,
+                              const struct rsq_observer *other);
+
+/// Scale and zero point of each channel. `channels` is the observer's number of channels, for the arrays: `scales` and
+/// `zero_points` (in the type's own numbers) have as many elements, `ranges` two for each, low and high,
+/// `predicted_sqnr_db` one: `10 log10(signal / error)` of the observed values, infinite where nothing is lost, NaN where the
+/// observer knows a range only. `options`, `ranges` and `predicted_sqnr_db` may be NULL.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `INVALID_ARGUMENT` (another number of channels, a solver
+/// that the observer cannot serve, a percentile out of range, a target without meaning), `NOT_CALIBRATED` (naming the channel that has
+/// seen nothing).
+rsq_status rsq_observer_solve(const struct rsq_observer *observer,
+                              const struct rsq_solve_options *options,
+                              size_t channels,
+                              float *scales,
+                              int32_t *zero_points,
+                              float *ranges,
+                              double *predicted_sqnr_db);
+
+/// Scale and zero point (in the type's own numbers) of the range `low..high`, which is widened to hold 0. `options` may be NULL; its
+/// solver does not matter.
+///
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (`low` above `high`, a target without meaning), `NOT_FINITE`.
+rsq_status rsq_qparams_of_range(float low,
+                                float high,
+                                const struct rsq_solve_options *options,
+                                float *out_scale,
+                                int32_t *out_zero_point);
+
+/// What an observer is and has seen. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`.
+rsq_status rsq_observer_get_info(const struct rsq_observer *observer, struct rsq_observer_info *out);
+
+/// Writes an observer to memory: first call with `buffer` NULL, which tells the size, then with a buffer of `capacity` bytes, at
+/// least that many.
+///
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small).
+rsq_status rsq_observer_to_buffer(const struct rsq_observer *observer,
+                                  void *buffer,
+                                  size_t capacity,
+                                  size_t *out_size);
+
+/// Reads an observer from `size` bytes that `rsq_observer_to_buffer` wrote, on any machine. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `CORRUPT`, `VERSION`, `OUT_OF_MEMORY`.
+rsq_status rsq_observer_from_bytes(const void *bytes, size_t size, struct rsq_observer **out);
+
+/// Frees an observer. NULL and stale handles are ignored.
+void rsq_observer_free(struct rsq_observer *observer);
 
 #ifdef __cplusplus
 }  // extern "C"

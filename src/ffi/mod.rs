@@ -9,6 +9,7 @@
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare` | the functions, one file an object |
 //! | `packed`, `operator`, `quantize` | the operator door |
+//! | `observer` | the observer door |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -25,6 +26,7 @@ mod handles;
 mod info;
 mod last_error;
 mod model;
+mod observer;
 mod operator;
 mod options;
 mod packed;
@@ -50,6 +52,7 @@ pub use graph::*;
 pub use guard::panic_in_next_call;
 pub use info::*;
 pub use model::*;
+pub use observer::*;
 pub use operator::*;
 pub use options::*;
 pub use packed::*;

@@ -63,6 +63,14 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_conv2d_u8s8", || unsafe { rsq_conv2d_u8s8(null(), 1, null()) }),
     ("rsq_quantize", || unsafe { rsq_quantize(null(), null(), null(), 1, null_mut(), 1) }),
     ("rsq_dequantize", || unsafe { rsq_dequantize(null(), null(), null(), 1, null_mut(), 1) }),
+    ("rsq_observer_new", || unsafe { rsq_observer_new(1, null(), null_mut()) }),
+    ("rsq_observer_observe", || unsafe { rsq_observer_observe(null_mut(), null(), 1, 1) }),
+    ("rsq_observer_merge", || rsq_observer_merge(null_mut(), null())),
+    ("rsq_observer_solve", || unsafe { rsq_observer_solve(null(), null(), 1, null_mut(), null_mut(), null_mut(), null_mut()) }),
+    ("rsq_qparams_of_range", || unsafe { rsq_qparams_of_range(0.0, 1.0, null(), null_mut(), null_mut()) }),
+    ("rsq_observer_get_info", || unsafe { rsq_observer_get_info(null(), null_mut()) }),
+    ("rsq_observer_to_buffer", || unsafe { rsq_observer_to_buffer(null(), null_mut(), 0, null_mut()) }),
+    ("rsq_observer_from_bytes", || unsafe { rsq_observer_from_bytes(null(), 1, null_mut()) }),
     ("rsq_run", || unsafe { rsq_run(null_mut(), null(), 1, null(), 1) }),
 ];
 
@@ -93,6 +101,7 @@ const FREES: &[(&str, fn())] = &[
     ("rsq_model_free", || rsq_model_free(null_mut())),
     ("rsq_comparison_free", || rsq_comparison_free(null_mut())),
     ("rsq_packed_free", || rsq_packed_free(null_mut())),
+    ("rsq_observer_free", || rsq_observer_free(null_mut())),
     ("rsq_operator_free", || rsq_operator_free(null_mut())),
     ("rsq_session_free", || rsq_session_free(null_mut())),
 ];

@@ -4,6 +4,7 @@ mod compare;
 mod context;
 mod float_graph;
 mod model;
+mod observer;
 mod operator;
 mod prepared;
 mod recipe;
@@ -18,6 +19,7 @@ pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison}
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
+pub use observer::Observer;
 pub use operator::{
     ConvSizes, Operator, OperatorInfo, OperatorKind, OperatorOptions, OperatorOutput, PackedWeights, WeightSizes, WeightValues,
     dequantize_array, quantize_array,

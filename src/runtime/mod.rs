@@ -4,13 +4,13 @@ mod flat_quantize;
 mod memory_plan;
 mod orders;
 mod plan;
-mod single_step;
 mod profile;
+mod single_step;
 mod walk;
 
 pub use executor::{Executor, Observation};
 pub use flat_quantize::FlatQuantization;
 pub use plan::{Plan, PlanOptions, PlannedStep, PlannedTensor};
-pub use single_step::{SingleStep, SingleStepTensors, span_bytes};
 pub use profile::{Profile, StepCost};
+pub use single_step::{SingleStep, SingleStepTensors, span_bytes};
 pub use walk::Walk;

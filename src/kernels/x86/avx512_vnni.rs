@@ -173,7 +173,12 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
 /// As for [`tile`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn accumulate<const P: usize, const N: usize>(block: &Int8Block, panel: usize, coming: usize, pixels: PixelTile) -> [[__m512i; N]; P] {
+unsafe fn accumulate<const P: usize, const N: usize>(
+    block: &Int8Block,
+    panel: usize,
+    coming: usize,
+    pixels: PixelTile,
+) -> [[__m512i; N]; P] {
     let head = P.div_ceil(2);
     let offsets: [isize; SEGMENT_PIXELS] = std::array::from_fn(|p| opaque(p as isize * block.src.col_stride));
     let taps = &block.taps;
