@@ -85,4 +85,20 @@ impl Error {
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         Error::Io { path: path.display().to_string(), message: error.to_string() }
     }
+
+    /// The same error, where it tells of what a file holds with the file's path in front.
+    pub fn in_file(self, path: &std::path::Path) -> Self {
+        let named = |text: String| format!("{}: {text}", path.display());
+        match self {
+            Error::Parse(text) => Error::Parse(named(text)),
+            Error::Graph(text) => Error::Graph(named(text)),
+            Error::Unsupported(text) => Error::Unsupported(named(text)),
+            Error::ShapeMismatch(text) => Error::ShapeMismatch(named(text)),
+            Error::DTypeMismatch(text) => Error::DTypeMismatch(named(text)),
+            Error::NotFinite(text) => Error::NotFinite(named(text)),
+            Error::Corrupt(text) => Error::Corrupt(named(text)),
+            Error::Version(text) => Error::Version(named(text)),
+            other => other,
+        }
+    }
 }

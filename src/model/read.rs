@@ -30,13 +30,13 @@ pub struct Model {
 pub fn load_mapped(path: &Path) -> Result<Model> {
     let (file, length) = open(path)?;
     if length == 0 {
-        return from_owner(Arc::new([])).map_err(|error| in_file(path, error));
+        return from_owner(Arc::new([])).map_err(|error| error.in_file(path));
     }
     let mut options = memmap2::MmapOptions::new();
     // SAFETY: a map is undefined behaviour only if its bytes change or vanish, which the caller is told above; the
     // pages are private and never written by us.
     let map = unsafe { options.len(length).populate().map_copy_read_only(&file) }.map_err(|error| Error::io(path, &error))?;
-    from_owner(Arc::new(map)).map_err(|error| in_file(path, error))
+    from_owner(Arc::new(map)).map_err(|error| error.in_file(path))
 }
 
 /// Reads a model file into memory of its own.
@@ -47,7 +47,7 @@ pub fn load_copied(path: &Path) -> Result<Model> {
     let (mut file, length) = open(path)?;
     let mut buffer = AlignedBuffer::zeroed(length, "a model file")?;
     file.read_exact(&mut buffer).map_err(|error| Error::io(path, &error))?;
-    from_owner(Arc::new(buffer)).map_err(|error| in_file(path, error))
+    from_owner(Arc::new(buffer)).map_err(|error| error.in_file(path))
 }
 
 /// A model from a copy of a file's bytes.
@@ -87,16 +87,4 @@ fn open(path: &Path) -> Result<(File, usize)> {
     let length = file.metadata().map_err(io)?.len();
     let length = usize::try_from(length).map_err(|_| Error::OutOfMemory { what: "a model file".into(), bytes: usize::MAX })?;
     Ok((file, length))
-}
-
-/// The same error, naming the file.
-fn in_file(path: &Path, error: Error) -> Error {
-    let named = |text: String| format!("{}: {text}", path.display());
-    match error {
-        Error::Parse(text) => Error::Parse(named(text)),
-        Error::Version(text) => Error::Version(named(text)),
-        Error::Corrupt(text) => Error::Corrupt(named(text)),
-        Error::Graph(text) => Error::Graph(named(text)),
-        other => other,
-    }
 }

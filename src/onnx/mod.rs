@@ -38,7 +38,7 @@ pub fn import_bytes(model: &[u8]) -> Result<Graph> {
 /// The graph of an ONNX model file. Tensors may have their data in other files in the model's folder or below it.
 ///
 /// # Errors
-/// As [`import_bytes`], and [`Error::Io`].
+/// As [`import_bytes`] with the file's path in front, and [`Error::Io`].
 pub fn import_file(path: &Path) -> Result<Graph> {
     let io = |error: std::io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(io)?;
@@ -50,7 +50,7 @@ pub fn import_file(path: &Path) -> Result<Graph> {
     let len = metadata.len();
     reserve(&mut model, usize::try_from(len).unwrap_or(usize::MAX))?;
     file.take(len).read_to_end(&mut model).map_err(io)?;
-    import::import(Bytes::from(model), ExternalData::beside(path))
+    import::import(Bytes::from(model), ExternalData::beside(path)).map_err(|error| error.in_file(path))
 }
 
 fn reserve(buffer: &mut Vec<u8>, bytes: usize) -> Result<()> {

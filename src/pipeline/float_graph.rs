@@ -37,7 +37,7 @@ impl FloatGraph {
     /// # Errors
     /// `Io`, `Parse`, `Graph`, `Unsupported` (listing every node that is not supported), `NotFinite` for weights.
     pub fn from_onnx_file(path: &Path) -> Result<Self> {
-        Self::from_graph(onnx::import_file(path)?)
+        Self::from_graph(onnx::import_file(path)?).map_err(|error| error.in_file(path))
     }
 
     /// Reads an ONNX model from memory; external data is refused.
