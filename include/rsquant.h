@@ -375,7 +375,8 @@ typedef struct rsq_recipe_activation {
     char name[RSQ_NAME_BYTES];
 } rsq_recipe_activation;
 
-/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
+/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels, which are a session's. Set
+/// `struct_size` before the call.
 typedef struct rsq_layer_info {
     /// `sizeof(rsq_layer_info)`, set by the caller.
     uint32_t struct_size;
@@ -419,7 +420,8 @@ typedef struct rsq_session_options {
     size_t input_shape_count;
 } rsq_session_options;
 
-/// One operation of a session's plan. Set `struct_size` before the call.
+/// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
+/// session's instruction set and sizes. Set `struct_size` before the call.
 typedef struct rsq_step_info {
     /// `sizeof(rsq_step_info)`, set by the caller.
     uint32_t struct_size;
@@ -431,7 +433,8 @@ typedef struct rsq_step_info {
     uint64_t activation_bytes;
     /// Bytes of its weights and constants, each once.
     uint64_t weight_bytes;
-    /// The node's name, UTF-8.
+    /// The node's name, UTF-8, as `rsq_layer_info` has it. It comes twice where a layer takes two operations; quantizing
+    /// and dequantizing between layers have names of their own.
     char name[RSQ_NAME_BYTES];
     /// The operator as ONNX calls it, such as "Conv".
     char op_type[RSQ_SHORT_NAME_BYTES];

@@ -3,7 +3,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ./scripts/install_deps.sh
+
+# The build writes the header anew from src/ffi: it must come out as it was handed in.
+before=$(mktemp)
+trap 'rm -f "$before"' EXIT
+cp include/rsquant.h "$before"
 cargo test --locked
+if ! diff -u "$before" include/rsquant.h; then
+    echo "include/rsquant.h was not what src/ffi makes; it is now: commit it" >&2
+    exit 1
+fi
+
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
 cmake --build build -j 2
 ctest --test-dir build --output-on-failure

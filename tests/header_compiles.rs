@@ -97,3 +97,14 @@ fn version_macros_are_the_librarys() {
     let number: u32 = number.iter().map(|(part, weight)| value(&format!("RSQ_VERSION_{part}")).parse::<u32>().unwrap() * weight).sum();
     assert_eq!(number, ffi::rsq_version_number());
 }
+
+#[test]
+fn the_header_in_the_tree_is_the_one_that_src_ffi_makes() {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let in_tree = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("include/rsquant.h"));
+    let generated = option_env!("RSQ_GENERATED_HEADER").expect("cbindgen made a header");
+    assert!(
+        in_tree == read(Path::new(generated)),
+        "include/rsquant.h is not what cbindgen writes: run cargo build where it can be written"
+    );
+}

@@ -159,7 +159,10 @@ fn a_room_may_import_only_rooms_above_it() {
     for (room, may) in allowed_imports() {
         let later: Vec<_> = may.difference(&above).collect();
         assert!(later.is_empty(), "{room} imports {later:?}, which stand below it in ARCHITECTURE.md");
-        assert!(root().join("src").join(&room).is_dir() || root().join("src").join(&room).with_extension("rs").is_file(), "src has no {room}");
+        assert!(
+            root().join("src").join(&room).is_dir() || root().join("src").join(&room).with_extension("rs").is_file(),
+            "src has no {room}"
+        );
         above.insert(room);
     }
 }

@@ -82,6 +82,32 @@ TEST_CASE("a session tells its inputs, outputs, steps and memory") {
     CHECK_ERROR(session.step(session.step_count()), RSQ_NOT_FOUND, "step");
 }
 
+TEST_CASE("a session tells the kernel of each layer, which is int8 where the layer is") {
+    for (const std::uint32_t isa : {std::uint32_t{RSQ_ISA_PORTABLE}, rsquant::isa_detected()}) {
+        rsquant::ContextOptions options;
+        options.max_isa = isa;
+        const rsquant::Context context = rsquant::Context::make(options);
+        const rsquant::Model model = Resnet::model(context);
+        const rsquant::Session session = rsquant::Session::make(model), reference = rsquant::Session::make_float(Resnet::graph(), {}, context);
+        std::size_t layers = 0;
+        for (std::size_t i = 0; i < model.layer_count(); ++i) {
+            const rsquant::LayerInfo layer = model.layer(i);
+            const std::string kernel = session.kernel(layer.name), op = layer.op_type;
+            CAPTURE(layer.name);
+            CAPTURE(kernel);
+            if (op != "Conv" && op != "Gemm") {
+                continue;
+            }
+            ++layers;
+            CHECK(kernel.rfind("u8s8s32-", 0) == 0);
+            CHECK(reference.kernel(layer.name).rfind("f32-", 0) == 0);
+            CHECK((kernel.find("portable") != std::string::npos) == (isa == RSQ_ISA_PORTABLE));
+        }
+        CHECK(layers > 6);
+        CHECK(session.kernel("no such layer").empty());
+    }
+}
+
 TEST_CASE("output shapes follow from input shapes") {
     const rsquant::Session session = float_session();
     const rsquant::Shape shape = session.output_shape({Resnet::input_shape(5)});

@@ -58,6 +58,22 @@ public:
     Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_session_input_info, get(), index); }
     Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_session_output_info, get(), index); }
     Outcome<StepInfo> step(std::size_t index) const { return detail::info(rsq_session_step_info, get(), index); }
+    // The kernel that runs the layer of that name, as LayerInfo has it, such as "u8s8s32-6x16-avx2": the one with the most
+    // multiply-accumulates where it takes several operations. Empty if the plan has no such layer, or there is no plan.
+    std::string kernel(const std::string& layer) const {
+        StepInfo step{};
+        step.struct_size = sizeof step;
+        std::string kernel;
+        std::uint64_t most = 0;
+        const std::size_t steps = step_count();
+        for (std::size_t i = 0; i < steps && rsq_session_step_info(get(), i, &step) == RSQ_OK; ++i) {
+            if (layer == step.name && (kernel.empty() || step.macs > most)) {
+                kernel = step.kernel;
+                most = step.macs;
+            }
+        }
+        return kernel;
+    }
     // What runs have cost since the plan was made or reset_profile; for sessions made with `profile`.
     Outcome<Profile> profile() const {
         Profile out{};

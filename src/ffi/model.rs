@@ -22,7 +22,8 @@ impl handles::Handle for rsq_model {
     const NAME: &'static str = "model";
 }
 
-/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels. Set `struct_size` before the call.
+/// One layer of the float graph, and what became of it; `rsq_session_step_info` has the kernels, which are a session's. Set
+/// `struct_size` before the call.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct rsq_layer_info {

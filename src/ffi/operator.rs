@@ -7,8 +7,7 @@ use super::pointers::{Out, array};
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{RSQ_DTYPE_F32, RSQ_DTYPE_U8};
 use super::{guard, handles};
-use crate::graph::{Bounds, QuantizedType};
-use crate::pipeline::{ConvSizes, Operator, OperatorKind, OperatorOptions, OperatorOutput, OperatorTensors};
+use crate::pipeline::{Bounds, ConvSizes, Operator, OperatorKind, OperatorOptions, OperatorOutput, OperatorTensors, QuantizedType};
 use crate::quantize::QParams;
 use std::ffi::{c_char, c_void};
 

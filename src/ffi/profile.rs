@@ -7,7 +7,7 @@ use super::status::{Outcome, rsq_status};
 use super::version::isa_number;
 use super::{guard, handles};
 use crate::error::Error;
-use crate::runtime::Profile;
+use crate::pipeline::Profile;
 
 /// What runs cost, all steps together. Set `struct_size` before the call.
 #[repr(C)]

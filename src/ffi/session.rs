@@ -9,8 +9,7 @@ use super::pointers::Out;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_mut, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
-use crate::ops::StepInfo;
-use crate::pipeline::{Session, SessionOptions};
+use crate::pipeline::{Session, SessionOptions, StepInfo};
 use std::ffi::c_char;
 
 /// Exclusive. The memory of one run at a time. For N threads make N sessions of one model.
@@ -56,7 +55,8 @@ pub struct rsq_session_options {
 unsafe impl OptionStruct for rsq_session_options {}
 const _: () = assert!(size_of::<rsq_session_options>() == 8 + 3 * size_of::<usize>());
 
-/// One operation of a session's plan. Set `struct_size` before the call.
+/// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
+/// session's instruction set and sizes. Set `struct_size` before the call.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct rsq_step_info {
@@ -70,7 +70,8 @@ pub struct rsq_step_info {
     pub activation_bytes: u64,
     /// Bytes of its weights and constants, each once.
     pub weight_bytes: u64,
-    /// The node's name, UTF-8.
+    /// The node's name, UTF-8, as `rsq_layer_info` has it. It comes twice where a layer takes two operations; quantizing
+    /// and dequantizing between layers have names of their own.
     pub name: [c_char; RSQ_NAME_BYTES],
     /// The operator as ONNX calls it, such as "Conv".
     pub op_type: [c_char; RSQ_SHORT_NAME_BYTES],

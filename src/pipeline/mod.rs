@@ -14,7 +14,9 @@ mod session;
 mod tune;
 mod variant;
 
-pub use crate::runtime::{FlatQuantization, SingleStepTensors as OperatorTensors};
+pub use crate::graph::{Bounds, QuantizedType};
+pub use crate::ops::StepInfo;
+pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as OperatorTensors};
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
