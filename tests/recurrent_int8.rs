@@ -7,7 +7,7 @@ use recurrent::{
 };
 use rsquant::error::Error;
 use rsquant::isa::Isa;
-use rsquant::pipeline::{Context, LayerPrecision, Model, Prepared, Session};
+use rsquant::pipeline::{Comparison, Context, LayerPrecision, Model, Prepared, Session};
 use rsquant::quantize::qconfig::ActivationSettings;
 use rsquant::quantize::{DynamicRule, Grain, LayerSettings, QConfig};
 
@@ -176,5 +176,22 @@ fn a_number_that_is_not_finite_is_refused_by_its_place() {
         let mut inputs = network.inputs();
         inputs[0].data[6 * batch * size] = f32::NAN;
         try_run(&mut Session::new(&model, options(&inputs)).unwrap(), &inputs).unwrap();
+    }
+}
+
+#[test]
+fn recurrent_layers_are_compared_with_float_like_others() {
+    let context = Context::default_context().unwrap();
+    let network = named("torch_gru_layers");
+    let model = converted(&context, &network, &QConfig::default_dynamic());
+    let mut comparison = Comparison::new(&network.graph(), &model).unwrap();
+    let inputs = network.inputs();
+    comparison.add(&[rsquant::tensor::TensorView::f32(&inputs[0].data, &inputs[0].dims).unwrap()]).unwrap();
+    let layers = comparison.layers();
+    let gru: Vec<_> = layers.iter().filter(|layer| layer.operator == "GRU").collect();
+    assert_eq!(gru.len(), 3);
+    for layer in gru {
+        println!("{} {:.1} dB", layer.name, layer.sqnr_db);
+        assert!(layer.sqnr_db > 20.0 && layer.sqnr_db < 80.0, "{}: {}", layer.name, layer.sqnr_db);
     }
 }

@@ -3,23 +3,25 @@ use super::layout::{Element, Order, TensorLayout};
 use super::step::{Memory, Step, StepInfo, StepRun, Tensor};
 use crate::error::Result;
 use crate::graph::Slice;
+use crate::graph::shape_inference::MAX_RANK;
 
 /// One axis of a move: how many elements, and elements between them on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Axis {
     size: usize,
     src: usize,
     dst: usize,
 }
 
-/// A box of elements that moves from one strided place to another.
-#[derive(Debug, Clone)]
+/// A box of elements that moves from one strided place to another. Copied in each run, so it owns no memory.
+#[derive(Debug, Clone, Copy)]
 struct Move {
     input: usize,
     src_start: usize,
     dst_start: usize,
     /// Outermost first; merged where both sides step as one.
-    axes: Vec<Axis>,
+    axes: [Axis; MAX_RANK],
+    rank: usize,
 }
 
 impl Move {
@@ -27,26 +29,33 @@ impl Move {
     fn new(input: usize, src_start: usize, dst_start: usize, mut axes: Vec<Axis>) -> Self {
         axes.retain(|axis| axis.size != 1);
         axes.sort_by_key(|axis| std::cmp::Reverse(axis.dst));
-        let mut merged: Vec<Axis> = Vec::new();
+        let (mut merged, mut rank) = ([Axis::default(); MAX_RANK], 0);
         for axis in axes {
-            match merged.last_mut() {
+            match merged[..rank].last_mut() {
                 Some(outer) if outer.src == axis.size * axis.src && outer.dst == axis.size * axis.dst => {
                     *outer = Axis { size: outer.size * axis.size, ..axis };
                 }
-                _ => merged.push(axis),
+                _ => {
+                    merged[rank] = axis;
+                    rank += 1;
+                }
             }
         }
-        Self { input, src_start, dst_start, axes: merged }
+        Self { input, src_start, dst_start, axes: merged, rank }
+    }
+
+    fn axes(&self) -> &[Axis] {
+        &self.axes[..self.rank]
     }
 
     /// The moves of one part: a share of the outermost axis.
     fn part(&self, part: crate::threads::Part) -> Option<Move> {
-        let Some(first) = self.axes.first().copied() else { return (part.index == 0).then(|| self.clone()) };
+        let Some(first) = self.axes().first().copied() else { return (part.index == 0).then_some(*self) };
         let range = part.range(first.size);
         if range.is_empty() {
             return None;
         }
-        let mut share = self.clone();
+        let mut share = *self;
         share.src_start += range.start * first.src;
         share.dst_start += range.start * first.dst;
         share.axes[0].size = range.len();
@@ -139,17 +148,17 @@ impl MoveStep {
     }
 
     fn run_elements<T: bytemuck::Pod>(&self, memory: &Memory<'_>, sample: usize, share: &Move) {
-        if share.axes.iter().any(|axis| axis.size == 0) {
+        if share.axes().iter().any(|axis| axis.size == 0) {
             return;
         }
         let input = &self.inputs[share.input];
-        let reach = |side: fn(&Axis) -> usize| share.axes.iter().map(|axis| (axis.size - 1) * side(axis)).sum::<usize>() + 1;
+        let reach = |side: fn(&Axis) -> usize| share.axes().iter().map(|axis| (axis.size - 1) * side(axis)).sum::<usize>() + 1;
         // SAFETY: nobody writes the input during this step.
         let src = unsafe { memory.read::<T>(input, sample, share.src_start, reach(|axis| axis.src)) };
         let dst = memory.dst(&self.dst).wrapping_add(sample * self.dst.sample_bytes).cast::<T>().wrapping_add(share.dst_start);
-        let inner = share.axes.last().copied().unwrap_or(Axis { size: 1, src: 1, dst: 1 });
-        let outer = &share.axes[..share.axes.len().saturating_sub(1)];
-        let mut counters = [0usize; 16];
+        let inner = share.axes().last().copied().unwrap_or(Axis { size: 1, src: 1, dst: 1 });
+        let outer = &share.axes[..share.rank.saturating_sub(1)];
+        let mut counters = [0usize; MAX_RANK];
         let (mut from, mut to) = (0, 0);
         loop {
             // SAFETY: the box lies inside the destination, and boxes of different parts and inputs do not overlap.
@@ -321,6 +330,15 @@ mod tests {
         assert_eq!(at(1, 0, 2), input[from[1] + from[2]]);
         assert_eq!((at(0, 0, 1), at(1, 2, 4)), (77, 77));
         assert_eq!(at(0, 1, 4), input[2 * from[2] + 2 * from[3]]);
+    }
+
+    #[test]
+    fn a_slice_takes_every_step_th_element() {
+        let (src, _) = bytes(&[2, 3, 9, 4], Order::RowMajor);
+        let (_, dst) = bytes(&[2, 3, 3, 4], Order::RowMajor);
+        let slice = Slice { axis: 2, start: -8, end: 8, step: 3 };
+        let step = MoveStep::slice(StepInfo::default(), src.clone(), dst.clone(), 2, slice);
+        check(step, src, dst, |index| vec![index[0], index[1], 1 + 3 * index[2], index[3]]);
     }
 
     #[test]

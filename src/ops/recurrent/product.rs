@@ -227,3 +227,101 @@ impl Product {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+    use crate::kernels::{int8_kernels, math};
+    use crate::packed::{SLACK_BYTES, pack_s8, tap_sums};
+    use crate::quantize::{WeightQConfig, quantize_weights};
+
+    /// The portable kernel, reading panels padded to 64 values as the AMX kernel does.
+    struct PaddedPanels(Box<dyn Int8Kernel>);
+
+    // SAFETY: the portable kernel computes the block: a panel whose values are bytes is a row of pixels to it.
+    unsafe impl Int8Kernel for PaddedPanels {
+        fn name(&self) -> &'static str {
+            "padded"
+        }
+        fn isa(&self) -> Isa {
+            self.0.isa()
+        }
+        fn source_form(&self, _: &SourceShape) -> SourceForm {
+            SourceForm::Gathered { bytes_per_value: 1, k_multiple: 64, block_bytes: 1 << 16 }
+        }
+        fn tile_pixels(&self) -> usize {
+            16
+        }
+        fn scratch_bytes(&self, k: usize) -> usize {
+            self.0.scratch_bytes(k)
+        }
+        unsafe fn run(&self, block: &Int8Block, scratch: &mut [u8]) {
+            assert_eq!(block.src.col_stride % 64, 0);
+            let row_bytes = block.src.col_stride as usize;
+            for col in 0..block.cols {
+                // SAFETY: each row of the block has `row_bytes` bytes.
+                let row = unsafe { std::slice::from_raw_parts(block.src.at(0, col), row_bytes) };
+                assert!(row[block.taps.run * K_GROUP..].iter().all(|&byte| byte == 0), "padding is zero");
+            }
+            // SAFETY: the caller's promise.
+            unsafe { self.0.run(block, scratch) }
+        }
+    }
+
+    #[test]
+    fn every_source_form_gives_the_same_product() {
+        let (oc, k, rows) = (21, 70, 5);
+        let floats = |count: usize, step: f32| -> Vec<f32> { (0..count).map(|at| math::tanh(at as f32 * step % 3.0 - 1.5)).collect() };
+        let (weights, x, bias) = (floats(oc * k, 0.37), floats(rows * k, 0.73), floats(32, 0.11));
+        let quantized = quantize_weights(&weights, oc, &WeightQConfig::default()).unwrap();
+        let shape = WeightShape { oc, taps: 1, ic: k };
+        let mut panels = vec![0i8; shape.panels() * shape.panel_bytes() + SLACK_BYTES];
+        pack_s8(&quantized.values, shape, &mut panels);
+        let mut sums = vec![0i32; 32];
+        tap_sums(&quantized.values, shape, &mut sums);
+        let mut scales = quantized.scales.clone();
+        scales.resize(32, 0.0);
+        let shared = |bytes: &[u8]| SharedBytes::copy_of(bytes).unwrap();
+        let weights = Int8Weights {
+            panels: shared(bytemuck::cast_slice(&panels)),
+            tap_sums: shared(bytemuck::cast_slice(&sums)),
+            scale: shared(bytemuck::cast_slice(&scales)),
+            bias: shared(bytemuck::cast_slice(&bias)),
+        };
+        let qparams: Vec<QParams> =
+            (0..rows).map(|row| QParams { scale: 0.01 + 0.002 * row as f32, zero_point: 100 + row as i32 }).collect();
+        let mut expected = Vec::new();
+        for (row, qparams) in x.chunks_exact(k).zip(&qparams) {
+            for channel in 0..oc {
+                let terms = row.iter().zip(&quantized.values[channel * k..]);
+                let acc: i32 = terms.map(|(&x, &w)| (qparams.quantize(x, 0, 255) - qparams.zero_point) * i32::from(w)).sum();
+                let m = (f64::from(qparams.scale) * f64::from(quantized.scales[channel])) as f32;
+                expected.push((acc as f32).mul_add(m, bias[channel]));
+            }
+        }
+        let portable = || int8_kernels(Isa::Portable).into_iter().next().expect("the portable kernel");
+        let mut kernels: Vec<Arc<dyn Int8Kernel>> = int8_kernels(Isa::detected()).into_iter().map(Arc::from).collect();
+        kernels.push(Arc::new(PaddedPanels(portable())));
+        for kernel in kernels {
+            let name = kernel.name();
+            let matrix = Int8Matrix { kernel, weights: weights.clone(), quantization: DynamicQuantization::PER_SAMPLE };
+            let product = Product::int8("test", [oc, k], matrix).unwrap();
+            let mut scratch = crate::tensor::AlignedBuffer::zeroed(product.scratch_bytes(), "scratch").unwrap();
+            // Garbage where rows will stand: everything of a row is written.
+            let mut src = crate::tensor::AlignedBuffer::zeroed(rows * product.row_bytes() + 64, "rows").unwrap();
+            src.fill(0xaa);
+            let qparams: Vec<ImageQParams> =
+                qparams.iter().map(|&QParams { scale, zero_point }| ImageQParams { scale, zero_point }).collect();
+            let isa = VectorIsa::Portable;
+            for ((row, dst), &qparams) in x.chunks_exact(k).zip(src.chunks_exact_mut(product.row_bytes())).zip(&qparams) {
+                product.put_row(isa, row, qparams, dst, &mut scratch);
+            }
+            let mut y = vec![f32::NAN; rows * oc];
+            product.enter();
+            product.run(isa, rows, &src, &qparams, &mut y, &mut scratch);
+            product.leave();
+            assert_eq!(y, expected, "{name}");
+        }
+    }
+}
