@@ -159,6 +159,21 @@
 /// Yes.
 #define RSQ_ON 2
 
+/// The bytes tell the format.
+#define RSQ_CALIBRATION_FORMAT_AUTO 0
+
+/// What Intel Extension for PyTorch's `save_qconf_summary` writes.
+#define RSQ_CALIBRATION_FORMAT_IPEX 1
+
+/// A TensorRT calibration cache.
+#define RSQ_CALIBRATION_FORMAT_TENSORRT 2
+
+/// ONNX Runtime's `calibration.json` or `calibration.cache`.
+#define RSQ_CALIBRATION_FORMAT_ONNXRUNTIME 3
+
+/// An ncnn `.table`.
+#define RSQ_CALIBRATION_FORMAT_NCNN 4
+
 /// Other input sizes than the planned ones (the batch aside) are `RSQ_SHAPE_MISMATCH` instead of planned anew.
 #define RSQ_SESSION_FIXED_SIZES 1
 
@@ -1061,6 +1076,21 @@ rsq_status rsq_recipe_from_json(const char *utf8_json,
 ///
 /// Statuses: `IO`, and as `rsq_recipe_from_json`.
 rsq_status rsq_recipe_load(const char *utf8_path, struct rsq_recipe **out);
+
+/// Makes a recipe for a graph of another system's calibration of `size` bytes in memory. Its entries hold as they stand; what it
+/// leaves open is derived or float, by the rules in docs/RECIPE.md, and the recipe's JSON tells what was bound and what was not.
+/// `format` is one of `RSQ_CALIBRATION_FORMAT_`; `context` and `options` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `PARSE` (the message names line or
+/// key), `UNSUPPORTED` (what a recipe cannot say, such as SmoothQuant), `MISMATCH` (nothing fits the graph), `SHAPE_MISMATCH`,
+/// `OUT_OF_MEMORY`.
+rsq_status rsq_recipe_import(const struct rsq_context *context,
+                             const struct rsq_graph *graph,
+                             int32_t format,
+                             const void *bytes,
+                             size_t size,
+                             const struct rsq_prepare_options *options,
+                             struct rsq_recipe **out);
 
 /// Writes a recipe to a file, which is replaced at once or stays as it was.
 ///

@@ -91,3 +91,31 @@ TEST_CASE("a buffer for a recipe's JSON that is too small is refused and stays a
     CHECK(rsq_recipe_to_json(recipe.get(), buffer.data(), length + 1, &length) == RSQ_OK);
     CHECK(std::strlen(buffer.c_str()) == length);
 }
+
+TEST_CASE("a calibration of another system becomes a recipe, and its entries hold") {
+    const rsquant::Graph graph = Resnet::graph();
+    const std::string cache = "TRT-8601-EntropyCalibration2\nimage: 3d000000\nrelu7: 3d800000\nnowhere: 3f800000\n";
+    const rsquant::Recipe recipe = rsquant::Recipe::import_bytes(graph, cache.data(), cache.size());
+    const rsquant::RecipeActivation image = recipe.activation(0);
+    CHECK(std::string(image.name) == "image");
+    CHECK(image.dtype == RSQ_DTYPE_S8);
+    CHECK(image.scale == 0.03125f);
+    CHECK(image.zero_point == 0);
+    CHECK(std::string(recipe.to_json()).find("nowhere") != std::string::npos);
+    const rsquant::LayerInfo first = rsquant::Model(recipe.convert(graph)).layer(0);
+    CHECK(first.precision == RSQ_PRECISION_INT8_STATIC);
+    CHECK(first.input_scale == 0.03125f);
+    CHECK(first.input_zero_point == 128);
+    CHECK(first.output_scale == 0.0625f);
+}
+
+TEST_CASE("a calibration that is none, or fits nothing, is refused") {
+    const rsquant::Graph graph = Resnet::graph();
+    const auto import = [&](const std::string& text, rsquant::CalibrationFormat format) {
+        return rsquant::Recipe::import_bytes(graph, text.data(), text.size(), format);
+    };
+    CHECK_ERROR(import("image: 3d000000\n", rsquant::CalibrationFormat::tensorrt), RSQ_PARSE, "first line");
+    CHECK_ERROR(import("TRT-1-x\nnowhere: 3d000000\n", rsquant::CalibrationFormat::detect), RSQ_MISMATCH, "nowhere");
+    CHECK_ERROR(import("{}", rsquant::CalibrationFormat::ipex), RSQ_MISMATCH, "nothing in it fits");
+    CHECK_ERROR(import("x", static_cast<rsquant::CalibrationFormat>(9)), RSQ_INVALID_ARGUMENT, "format is 9");
+}

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
 
@@ -135,15 +137,27 @@ Candidate Engine::prepare(Mode mode) {
 
 Candidate Engine::quantize(Mode mode) {
     const bool is_static = mode == Mode::static_int8;
-    const rsquant::QConfig qconfig = is_static ? rsquant::QConfig::default_static() : rsquant::QConfig::default_dynamic();
-    rsquant::Prepared prepared = rsquant::Prepared::make(graph_, qconfig, context_, {shape_.input(1)});
     Candidate candidate;
     candidate.mode = mode;
-    if (is_static) {
-        calibrate(prepared);
-        candidate.calibrated_on = static_cast<std::size_t>(prepared.samples());
+    rsquant::Recipe recipe;
+    if (is_static && !(options_.recipe.empty() && options_.import_ipex.empty())) {
+        recipe = given_recipe();
+        candidate.model = recipe.convert(graph_, context_);
+    } else {
+        rsquant::Prepared prepared = rsquant::Prepared::make(graph_, qconfig(mode), context_, {shape_.input(1)});
+        if (is_static) {
+            calibrate(prepared);
+            candidate.calibrated_on = static_cast<std::size_t>(prepared.samples());
+            if (!options_.save_recipe.empty()) {
+                recipe = prepared.recipe();
+            }
+        }
+        candidate.model = prepared.convert();
     }
-    candidate.model = prepared.convert();
+    if (is_static && !options_.save_recipe.empty()) {
+        recipe.save(options_.save_recipe);
+        std::fprintf(stderr, "static: wrote %s\n", options_.save_recipe.c_str());
+    }
     candidate.model_bytes = candidate.model.to_bytes().size();
     count_layers(candidate);
     const std::string& file = is_static ? options_.save_static : options_.save_dynamic;
@@ -152,6 +166,32 @@ Candidate Engine::quantize(Mode mode) {
         std::fprintf(stderr, "%s: wrote %s\n", mode_name(mode), file.c_str());
     }
     return candidate;
+}
+
+rsquant::QConfig Engine::qconfig(Mode mode) const {
+    if (mode != Mode::static_int8) {
+        return rsquant::QConfig::default_dynamic();
+    }
+    rsquant::QConfig qconfig = rsquant::QConfig::default_static();
+    const auto found = std::find(std::begin(kSolvers), std::end(kSolvers), options_.solver);
+    if (found != std::end(kSolvers)) {
+        rsquant::LayerQConfig layer;
+        layer.activation_solver = static_cast<std::int32_t>(found - std::begin(kSolvers)) + RSQ_SOLVER_MIN_MAX;
+        qconfig.set("*", layer);
+    }
+    return qconfig;
+}
+
+rsquant::Recipe Engine::given_recipe() const {
+    if (!options_.recipe.empty()) {
+        return rsquant::Recipe::load(options_.recipe);
+    }
+    std::ifstream stream(options_.import_ipex, std::ios::binary);
+    if (!stream) {
+        throw std::runtime_error(options_.import_ipex + " cannot be read");
+    }
+    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+    return rsquant::Recipe::import_bytes(graph_, text.data(), text.size(), rsquant::CalibrationFormat::ipex, context_, {shape_.input(1)});
 }
 
 void Engine::calibrate(rsquant::Prepared& prepared) const {

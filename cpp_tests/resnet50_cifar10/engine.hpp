@@ -54,6 +54,8 @@ public:
 
 private:
     Candidate quantize(Mode mode);
+    rsquant::QConfig qconfig(Mode mode) const;
+    rsquant::Recipe given_recipe() const;
     void calibrate(rsquant::Prepared& prepared) const;
     void load_saved();
     void set_input(const rsquant::TensorInfo& input, std::size_t inputs, std::size_t outputs);

@@ -27,12 +27,20 @@ std::vector<Mode> modes(const std::string& text) {
     if (text == "all") {
         return {Mode::fp32, Mode::static_int8, Mode::dynamic_int8};
     }
+    const std::string names = "," + text + ",";
+    std::vector<Mode> found;
+    std::size_t length = 0;
     for (const Mode mode : {Mode::fp32, Mode::static_int8, Mode::dynamic_int8}) {
-        if (text == mode_name(mode)) {
-            return {mode};
+        const std::string name = mode_name(mode);
+        if (names.find("," + name + ",") != std::string::npos) {
+            found.push_back(mode);
+            length += name.size() + 1;
         }
     }
-    throw UsageError("--mode takes fp32, static, dynamic or all, not \"" + text + "\"");
+    if (length != text.size() + 1) {  // a name that is none, or twice
+        throw UsageError("--mode takes fp32, static, dynamic, some of them with commas between, or all, not \"" + text + "\"");
+    }
+    return found;
 }
 
 Split split(const std::string& text) {
@@ -45,6 +53,15 @@ Split split(const std::string& text) {
     throw UsageError("--calibrate-on takes train or test, not \"" + text + "\"");
 }
 
+std::string solver(const std::string& text) {
+    for (const char* name : kSolvers) {
+        if (text == name) {
+            return text;
+        }
+    }
+    throw UsageError("--solver takes min_max, l2, percentile, entropy, mse or auto, not \"" + text + "\"");
+}
+
 const std::vector<OptionRow>& rows() {
     using O = Options;
     using S = const std::string&;
@@ -52,7 +69,7 @@ const std::vector<OptionRow>& rows() {
         {"--data", "DIR", "folder of CIFAR-10's binary files (the sample's own 1,000 test and 512 training images)",
          [](O& o, S v) { o.data_dir = v; }},
         {"--model", "FILE", "ONNX model, image input [n, 3, h, w] (the sample's ResNet-50)", [](O& o, S v) { o.model_file = v; }},
-        {"--mode", "MODE", "fp32, static, dynamic or all (all); agreement and speed-up need fp32 in the same run",
+        {"--mode", "MODE", "fp32, static, dynamic, some of them as in fp32,static, or all (all); agreement and speed-up need fp32 in the same run",
          [](O& o, S v) { o.modes = modes(v); }},
         {"--batch", "N", "images a run (128)", [](O& o, S v) { o.batch = number("--batch", v, 1); }},
         {"--images", "N", "test images (all)", [](O& o, S v) { o.images = number("--images", v, 1); }},
@@ -72,6 +89,12 @@ const std::vector<OptionRow>& rows() {
         {"--save-static", "FILE", "write the static int8 model", [](O& o, S v) { o.save_static = v; }},
         {"--save-dynamic", "FILE", "write the dynamic int8 model", [](O& o, S v) { o.save_dynamic = v; }},
         {"--load", "FILE", "run this saved model in its mode instead of quantizing", [](O& o, S v) { o.load = v; }},
+        {"--solver", "NAME", "how static ranges are chosen: min_max, l2, percentile, entropy, mse, auto (l2)",
+         [](O& o, S v) { o.solver = solver(v); }},
+        {"--recipe", "FILE", "static: take the qparams of this recipe, not of images", [](O& o, S v) { o.recipe = v; }},
+        {"--import-ipex", "FILE", "static: take those of what Intel Extension for PyTorch's save_qconf_summary wrote",
+         [](O& o, S v) { o.import_ipex = v; }},
+        {"--save-recipe", "FILE", "write the static model's recipe", [](O& o, S v) { o.save_recipe = v; }},
         {"--dump-logits", "FILE", "write raw f32 logits [images, classes]; with several modes FILE.fp32, FILE.static, FILE.dynamic",
          [](O& o, S v) { o.dump_logits = v; }},
         {"--input", "FILE", "run on raw f32 [n, 3, h, w] of this file and not on images; needs --output",
@@ -105,6 +128,13 @@ void check_combinations(const Options& o) {
     }
     if (!o.save_static.empty() && !o.runs(Mode::static_int8)) {
         throw UsageError("--save-static needs --mode static or all");
+    }
+    const bool given = !(o.recipe.empty() && o.import_ipex.empty());
+    if ((given || !o.save_recipe.empty() || !o.solver.empty()) && (!o.runs(Mode::static_int8) || !o.load.empty())) {
+        throw UsageError("--recipe, --import-ipex, --save-recipe and --solver need --mode static or all, and no --load");
+    }
+    if ((given && !o.solver.empty()) || (!o.recipe.empty() && !o.import_ipex.empty())) {
+        throw UsageError("of --recipe, --import-ipex and --solver only one goes");
     }
     if (!o.save_dynamic.empty() && !o.runs(Mode::dynamic_int8)) {
         throw UsageError("--save-dynamic needs --mode dynamic or all");

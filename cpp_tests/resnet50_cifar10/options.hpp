@@ -16,6 +16,9 @@ enum class Mode { fp32, static_int8, dynamic_int8 };
 // "fp32", "static", "dynamic": the names on the command line, in JSON and in the table.
 const char* mode_name(Mode mode);
 
+// Names of --solver, in the order of RSQ_SOLVER_.
+inline constexpr const char* kSolvers[] = {"min_max", "l2", "percentile", "entropy", "mse", "auto"};
+
 struct Options {
     std::string data_dir;                          // empty: the assets
     std::string model_file;                        // empty: the assets' one
@@ -30,6 +33,8 @@ struct Options {
     bool bench = false;
     std::string profile;                           // file of the profile's page; empty: not asked for
     std::string save_static, save_dynamic, load;   // files; empty: not asked for
+    std::string recipe, import_ipex, save_recipe;  // likewise
+    std::string solver;                            // empty: the library's default
     std::string dump_logits;
     std::string input, output;
     std::string json, report = "report.html";

@@ -62,7 +62,7 @@ const _: () = assert!(size_of::<rsq_prepare_options>() == 8 + 2 * size_of::<usiz
 impl rsq_prepare_options {
     /// # Safety
     /// `input_shapes` is NULL or points to as many shapes as stated.
-    unsafe fn input_dims(self) -> Outcome<Option<Vec<Vec<usize>>>> {
+    pub(super) unsafe fn input_dims(self) -> Outcome<Option<Vec<Vec<usize>>>> {
         if self.flags != 0 {
             return Err(Failure::invalid(format!("rsq_prepare_options.flags is {:#x}; this version knows none", self.flags)));
         }

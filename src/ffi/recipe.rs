@@ -3,17 +3,18 @@ use super::context::{context_or_default, rsq_context};
 use super::graph::{at, rsq_graph};
 use super::info::{RSQ_NAME_BYTES, text_array, text_length};
 use super::model::rsq_model;
-use super::options::{InfoOut, InfoStruct};
-use super::pointers::{Out, fill, path, text};
-use super::prepared::rsq_prepared;
+use super::options::{InfoOut, InfoStruct, read};
+use super::pointers::{Out, array, fill, path, text};
+use super::prepared::{rsq_prepare_options, rsq_prepared};
 use super::qconfig::{RSQ_SOLVER_AUTO, RSQ_SOLVER_ENTROPY, RSQ_SOLVER_L2, RSQ_SOLVER_MIN_MAX, RSQ_SOLVER_MSE, RSQ_SOLVER_PERCENTILE};
-use super::status::rsq_status;
+use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{RSQ_DTYPE_S8, RSQ_DTYPE_U8};
 use super::{guard, handles};
-use crate::pipeline::{Model, load_recipe, save_recipe};
+use crate::pipeline::{Model, import_recipe, load_recipe, save_recipe};
 use crate::quantize::recipe::ActivationRecipe;
+use crate::quantize::recipe::foreign::ForeignFormat;
 use crate::quantize::{QType, Recipe, SolverKind};
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 /// Shared. An immutable recipe: a qconfig and the qparams that a calibration came to, without any data. docs/RECIPE.md has
 /// its JSON.
@@ -26,6 +27,17 @@ impl handles::Handle for rsq_recipe {
     const TAG: usize = 9;
     const NAME: &'static str = "recipe";
 }
+
+/// The bytes tell the format.
+pub const RSQ_CALIBRATION_FORMAT_AUTO: i32 = 0;
+/// What Intel Extension for PyTorch's `save_qconf_summary` writes.
+pub const RSQ_CALIBRATION_FORMAT_IPEX: i32 = 1;
+/// A TensorRT calibration cache.
+pub const RSQ_CALIBRATION_FORMAT_TENSORRT: i32 = 2;
+/// ONNX Runtime's `calibration.json` or `calibration.cache`.
+pub const RSQ_CALIBRATION_FORMAT_ONNXRUNTIME: i32 = 3;
+/// An ncnn `.table`.
+pub const RSQ_CALIBRATION_FORMAT_NCNN: i32 = 4;
 
 /// QParams of a tensor, or of several that share them. Set `struct_size` before the call.
 #[repr(C)]
@@ -140,6 +152,48 @@ pub unsafe extern "C" fn rsq_recipe_load(utf8_path: *const c_char, out: *mut *mu
         let (out, path) = unsafe { (Out::new(out, "out")?, path(utf8_path)?) };
         out.write(handles::make(load_recipe(&path)?)?);
         Ok(())
+    })
+}
+
+/// Makes a recipe for a graph of another system's calibration of `size` bytes in memory. Its entries hold as they stand; what it
+/// leaves open is derived or float, by the rules in docs/RECIPE.md, and the recipe's JSON tells what was bound and what was not.
+/// `format` is one of `RSQ_CALIBRATION_FORMAT_`; `context` and `options` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `PARSE` (the message names line or
+/// key), `UNSUPPORTED` (what a recipe cannot say, such as SmoothQuant), `MISMATCH` (nothing fits the graph), `SHAPE_MISMATCH`,
+/// `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_recipe_import(
+    context: *const rsq_context,
+    graph: *const rsq_graph,
+    format: i32,
+    bytes: *const c_void,
+    size: usize,
+    options: *const rsq_prepare_options,
+    out: *mut *mut rsq_recipe,
+) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promises.
+        let (out, bytes) = unsafe { (Out::new(out, "out")?, array(bytes.cast::<u8>(), size, "bytes")?) };
+        // SAFETY: the caller's promise.
+        let options = unsafe { read(options, "rsq_prepare_options") }?;
+        let (context, graph, format) = (context_or_default(context)?, handles::get(graph)?, calibration_format(format)?);
+        // SAFETY: the caller's promise.
+        let input_dims = options.map_or(Ok(None), |options| unsafe { options.input_dims() })?;
+        out.write(handles::make(import_recipe(&context, &graph, format, bytes, input_dims)?)?);
+        Ok(())
+    })
+}
+
+/// The format with a caller's number; `None` for `RSQ_CALIBRATION_FORMAT_AUTO`.
+fn calibration_format(number: i32) -> Outcome<Option<ForeignFormat>> {
+    Ok(match number {
+        RSQ_CALIBRATION_FORMAT_AUTO => None,
+        RSQ_CALIBRATION_FORMAT_IPEX => Some(ForeignFormat::Ipex),
+        RSQ_CALIBRATION_FORMAT_TENSORRT => Some(ForeignFormat::TensorRt),
+        RSQ_CALIBRATION_FORMAT_ONNXRUNTIME => Some(ForeignFormat::OnnxRuntime),
+        RSQ_CALIBRATION_FORMAT_NCNN => Some(ForeignFormat::Ncnn),
+        other => return Err(Failure::invalid(format!("format is {other}; this version knows 0 to 4"))),
     })
 }
 

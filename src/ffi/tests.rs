@@ -31,6 +31,7 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_prepared_recipe", || unsafe { rsq_prepared_recipe(null(), null_mut()) }),
     ("rsq_recipe_from_json", || unsafe { rsq_recipe_from_json(null(), null_mut()) }),
     ("rsq_recipe_load", || unsafe { rsq_recipe_load(null(), null_mut()) }),
+    ("rsq_recipe_import", || unsafe { rsq_recipe_import(null(), null(), 0, null(), 1, null(), null_mut()) }),
     ("rsq_recipe_save", || unsafe { rsq_recipe_save(null(), null()) }),
     ("rsq_recipe_to_json", || unsafe { rsq_recipe_to_json(null(), null_mut(), 0, null_mut()) }),
     ("rsq_recipe_activation_info", || unsafe { rsq_recipe_activation_info(null(), 0, null_mut()) }),

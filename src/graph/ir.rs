@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::quantize::{QParams, Target};
 use crate::tensor::{DType, SharedBytes};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Index of a value in [`Graph::values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +140,8 @@ pub struct Graph {
     pub inputs: Vec<ValueId>,
     /// Outputs in the caller's order.
     pub outputs: Vec<ValueId>,
+    /// By a node's name the name of its weights in the ONNX file. Not part of a model file.
+    pub weight_names: BTreeMap<String, String>,
 }
 
 impl Graph {

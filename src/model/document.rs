@@ -126,7 +126,7 @@ pub(super) fn decode(section: &[u8], data: &SharedBytes) -> Result<(Graph, Metad
         constants.push(Constant { dtype: entry.dtype, dims: entry.dims, data });
     }
     let Document { library_version, inputs, outputs, values, nodes, metadata, .. } = document;
-    Ok((Graph { values, nodes, constants, inputs, outputs }, metadata, library_version))
+    Ok((Graph { values, nodes, constants, inputs, outputs, ..Graph::default() }, metadata, library_version))
 }
 
 /// How [`list`] says that memory was refused, as a decoder's errors are texts.

@@ -157,7 +157,7 @@ fn metadata() -> Metadata {
 
 /// Everything of a graph, as text and bytes.
 fn picture(graph: &Graph) -> (String, Vec<Vec<u8>>) {
-    let Graph { values, nodes, constants, inputs, outputs } = graph;
+    let Graph { values, nodes, constants, inputs, outputs, .. } = graph;
     let shapes: Vec<_> = constants.iter().map(|constant| (constant.dtype, &constant.dims)).collect();
     (format!("{values:?} {nodes:?} {inputs:?} {outputs:?} {shapes:?}"), constants.iter().map(|constant| constant.data.to_vec()).collect())
 }

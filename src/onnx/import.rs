@@ -183,6 +183,7 @@ impl Importer {
             return Err(Error::Unsupported(String::new()));
         };
         let name = display_name(&node).to_owned();
+        let weight_name = node.input.get(1).filter(|name| !name.is_empty()).cloned();
         let (imported, outputs) = match operators::follow(&node, self) {
             Some(imported) => (imported, node.output),
             None => {
@@ -208,6 +209,11 @@ impl Importer {
             }
             Imported::Node(op, inputs) => {
                 self.add_node(name, output, op, inputs);
+                if let (Some(weight_name), Some(Node { name, op: Op::Conv2d(_) | Op::Linear(_), .. })) =
+                    (weight_name, self.graph.nodes.last())
+                {
+                    self.graph.weight_names.insert(name.clone(), weight_name);
+                }
             }
             Imported::Alias(id) => {
                 self.values.insert(output, id);

@@ -27,7 +27,7 @@ pub use operator::{
     dequantize_array, quantize_array,
 };
 pub use prepared::{CalibratedTensor, Prepared};
-pub use recipe::{load_recipe, save_recipe};
+pub use recipe::{import_recipe, load_recipe, save_recipe};
 pub use roof::Roof;
 pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};
 pub use session::{Session, SessionOptions};

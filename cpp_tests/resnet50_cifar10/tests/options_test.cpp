@@ -79,7 +79,7 @@ TEST_CASE("what cannot be meant is refused, and the message says why") {
     CHECK(refusal({"--batch", "4x"}) != "");
     CHECK(refusal({"--batch", "-4"}) != "");
     CHECK(refusal({"--images", "99999999999999999999"}) != "");
-    CHECK(refusal({"--mode", "int4"}) == "--mode takes fp32, static, dynamic or all, not \"int4\"");
+    CHECK(refusal({"--mode", "int4"}) == "--mode takes fp32, static, dynamic, some of them with commas between, or all, not \"int4\"");
     CHECK(refusal({"--calibrate-on", "both"}) != "");
     CHECK(refusal({"--bench=1"}) == "--bench takes no value");
     CHECK(refusal({"--input", "a"}) == "--input and --output go together");
@@ -93,9 +93,27 @@ TEST_CASE("what cannot be meant is refused, and the message says why") {
 TEST_CASE("the list of options names each") {
     const std::string text = harness::usage();
     for (const char* name : {"--data", "--model", "--mode", "--batch", "--images", "--calibration-images", "--calibrate-on", "--threads", "--isa",
-                             "--latency-runs", "--bench", "--save-static", "--save-dynamic", "--load", "--dump-logits", "--input", "--output", "--json",
+                             "--latency-runs", "--bench", "--save-static", "--save-dynamic", "--load", "--solver", "--recipe", "--import-ipex", "--save-recipe", "--dump-logits", "--input", "--output", "--json",
                              "--report", "--help"}) {
         CAPTURE(name);
         CHECK(text.find(std::string("  ") + name + " ") != std::string::npos);
     }
+}
+
+TEST_CASE("modes may be listed, and run in the order of the table") {
+    CHECK(parse({"--mode", "static,fp32"}).modes == std::vector<Mode>{Mode::fp32, Mode::static_int8});
+    CHECK(refusal({"--mode", "fp32,"}).find("--mode") != std::string::npos);
+    CHECK(refusal({"--mode", "fp32,fp32"}).find("--mode") != std::string::npos);
+    CHECK(refusal({"--mode", "fp32,int8"}).find("int8") != std::string::npos);
+}
+
+TEST_CASE("where static qparams come from is said once, and for static models only") {
+    CHECK(parse({"--solver", "mse"}).solver == "mse");
+    CHECK(parse({"--recipe", "r", "--save-recipe=s"}).recipe == "r");
+    CHECK(parse({"--import-ipex", "i"}).import_ipex == "i");
+    CHECK(refusal({"--solver", "best"}).find("best") != std::string::npos);
+    CHECK(refusal({"--recipe", "r", "--solver", "l2"}).find("only one") != std::string::npos);
+    CHECK(refusal({"--recipe", "r", "--import-ipex", "i"}).find("only one") != std::string::npos);
+    CHECK(refusal({"--save-recipe", "r", "--mode", "dynamic"}).find("--save-recipe") != std::string::npos);
+    CHECK(refusal({"--solver", "l2", "--load", "m"}).find("--load") != std::string::npos);
 }

@@ -1,5 +1,10 @@
 //! Recipes and graphs: what a calibration came to, written down, and a model made of it without data.
+mod bind;
+mod derive;
+mod import;
 mod match_graph;
+
+pub use import::import_recipe;
 
 use super::context::Context;
 use super::float_graph::FloatGraph;

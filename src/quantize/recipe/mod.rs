@@ -4,6 +4,7 @@
 //! A recipe is graph-independent text with names in it; [`crate::pipeline`] makes it from statistics, binds the tables of
 //! other systems (this room's [`foreign`] reads them), checks it against a graph and converts with it.
 
+pub mod foreign;
 mod text;
 
 use super::json;
