@@ -65,13 +65,17 @@ fn name_shared_library() {
 fn version_macros() -> String {
     let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| variable(&format!("CARGO_PKG_VERSION_{part}")));
     format!(
-        "/* The version of this header; rsq_version_number has the library's. */\n\
+        "/// The first number of this header's version; `rsq_version_number` has the library's.\n\
          #define RSQ_VERSION_MAJOR {major}\n\
+         /// The second.\n\
          #define RSQ_VERSION_MINOR {minor}\n\
+         /// The third.\n\
          #define RSQ_VERSION_PATCH {patch}\n\
+         /// All three, as `rsq_version_number` has them.\n\
          #define RSQ_VERSION_NUMBER (RSQ_VERSION_MAJOR * 10000 + RSQ_VERSION_MINOR * 100 + RSQ_VERSION_PATCH)\n\
+         /// The version as text.\n\
          #define RSQ_VERSION_STRING \"{}\"\n\
-         /* The version of the binary interface: part of the shared library's name. */\n\
+         /// The version of the binary interface: part of the shared library's name.\n\
          #define RSQ_ABI_VERSION {ABI_VERSION}",
         variable("CARGO_PKG_VERSION"),
     )

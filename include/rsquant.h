@@ -31,13 +31,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The version of this header; rsq_version_number has the library's. */
+/// The first number of this header's version; `rsq_version_number` has the library's.
 #define RSQ_VERSION_MAJOR 0
+/// The second.
 #define RSQ_VERSION_MINOR 1
+/// The third.
 #define RSQ_VERSION_PATCH 0
+/// All three, as `rsq_version_number` has them.
 #define RSQ_VERSION_NUMBER (RSQ_VERSION_MAJOR * 10000 + RSQ_VERSION_MINOR * 100 + RSQ_VERSION_PATCH)
+/// The version as text.
 #define RSQ_VERSION_STRING "0.1.0"
-/* The version of the binary interface: part of the shared library's name. */
+/// The version of the binary interface: part of the shared library's name.
 #define RSQ_ABI_VERSION 1
 
 /// No instruction set: no cap in options.
