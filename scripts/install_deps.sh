@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and is missing: cmake, a C++ compiler, doctest. As root by apt; otherwise says what to install.
+# Installs what building and testing need and is missing: cmake, a C++ compiler, doctest, and what tests of the package and the
+# documentation use. As root by apt; otherwise says what to install.
 set -euo pipefail
 missing=()
 command -v cmake >/dev/null || missing+=(cmake)
 command -v g++ >/dev/null || missing+=(g++)
 command -v make >/dev/null || missing+=(make)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
+command -v abidiff >/dev/null || missing+=(abigail-tools)
+command -v doxygen >/dev/null || missing+=(doxygen)
 [ -e /usr/include/doctest/doctest.h ] || missing+=(doctest-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -14,4 +17,4 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq "${missing[@]}" >/dev/null
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

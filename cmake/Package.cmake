@@ -1,0 +1,15 @@
+# cpack makes a .deb and a .tar.gz of what is installed.
+set(CPACK_GENERATOR "DEB;TGZ")
+set(CPACK_PACKAGE_NAME rsquant)
+set(CPACK_PACKAGE_VERSION "${RSQ_VERSION}")
+set(CPACK_PACKAGE_VENDOR "rsquant")
+set(CPACK_PACKAGE_CONTACT "rsquant <rsquant@example.org>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Post-training int8 quantization and inference of neural networks")
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_VERBATIM_VARIABLES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6, libgcc-s1")
+# The library is in ld.so's path once the package is installed.
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS OFF)
+include(CPack)

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The stripped shared library has at most 4 MiB.
+#
+#     library_size_test.sh LIBRARY FOLDER
+set -euo pipefail
+mkdir -p "$2"
+strip -o "$2/stripped.so" "$1"
+bytes=$(stat -c %s "$2/stripped.so")
+echo "stripped: $bytes bytes"
+[ "$bytes" -le $((4 * 1024 * 1024)) ]
