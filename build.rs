@@ -126,6 +126,9 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "operator",
         "quantize",
         "observer",
+        "graph_builder",
+        "graph_builder_shapes",
+        "names",
     ];
     let sources = order.map(|name| room.join(name).with_extension("rs"));
     match sources.iter().find(|source| !source.is_file()) {

@@ -199,6 +199,45 @@
 /// Infinities are dropped and counted instead of refused; NaN is refused always.
 #define RSQ_OBSERVER_DROP_INF 1
 
+/// `max(x, 0)`.
+#define RSQ_UNARY_RELU 1
+
+/// `min(max(x, alpha), beta)`.
+#define RSQ_UNARY_CLIP 2
+
+/// `x < 0 ? alpha * x : x`.
+#define RSQ_UNARY_LEAKY_RELU 3
+
+/// `1 / (1 + exp(-x))`.
+#define RSQ_UNARY_SIGMOID 4
+
+/// `min(max(alpha * x + beta, 0), 1)`.
+#define RSQ_UNARY_HARD_SIGMOID 5
+
+/// `x * min(max(x / 6 + 0.5, 0), 1)`.
+#define RSQ_UNARY_HARD_SWISH 6
+
+/// `a + b`, with broadcasting.
+#define RSQ_BINARY_ADD 1
+
+/// `a - b`, with broadcasting.
+#define RSQ_BINARY_SUB 2
+
+/// `a * b`, with broadcasting.
+#define RSQ_BINARY_MUL 3
+
+/// The largest value of a window.
+#define RSQ_POOL_MAX 1
+
+/// The mean of a window.
+#define RSQ_POOL_AVERAGE 2
+
+/// Output sizes are rounded up.
+#define RSQ_POOL_CEIL_MODE 1
+
+/// A mean counts padding.
+#define RSQ_POOL_COUNT_INCLUDE_PAD 2
+
 /// Exclusive. How close a model is to the float graph that it was made of, over the batches compared so far.
 typedef struct rsq_comparison rsq_comparison;
 
@@ -209,6 +248,11 @@ typedef struct rsq_context rsq_context;
 /// Shared. An immutable float graph: batch normalization is folded, activations and additions are fused into the
 /// convolutions before them.
 typedef struct rsq_graph rsq_graph;
+
+/// Exclusive. A float graph under construction. Every function that adds a node takes its name (unique; empty or NULL: made
+/// from the operator), which scopes of a qconfig match, and tells the value that the node computes. Arrays are copied.
+/// A call that fails adds nothing; its message names the node.
+typedef struct rsq_graph_builder rsq_graph_builder;
 
 /// Shared. An immutable int8 model: one for any number of sessions on any threads.
 typedef struct rsq_model rsq_model;
@@ -786,6 +830,75 @@ typedef struct rsq_observer_info {
     uint64_t dropped;
 } rsq_observer_info;
 
+/// A value of a graph under construction, as a builder told it.
+typedef uint32_t rsq_value;
+
+/// Weights and bias of a convolution or linear layer, f32.
+typedef struct rsq_layer_weights {
+    /// `sizeof(rsq_layer_weights)`.
+    uint32_t struct_size;
+    /// 0.
+    uint32_t flags;
+    /// `[out_channels, in_channels / groups, kernel_height, kernel_width]`, or `[out_channels, in_channels]` of a linear layer.
+    const float *weights;
+    /// Number of floats at `weights`.
+    size_t weight_count;
+    /// `out_channels` floats; NULL: no bias.
+    const float *bias;
+    /// Output channels (features) in all.
+    size_t out_channels;
+    /// Input channels (features) in all.
+    size_t in_channels;
+    /// Groups of a convolution; 0: 1. `in_channels` for a depthwise one.
+    size_t groups;
+} rsq_layer_weights;
+
+/// A window that slides over an image: of a convolution or pooling.
+typedef struct rsq_window {
+    /// `sizeof(rsq_window)`.
+    uint32_t struct_size;
+    /// Of a pooling: 0, or of `RSQ_POOL_`.
+    uint32_t flags;
+    /// Rows of the kernel; 0: 1.
+    size_t kernel_height;
+    /// Columns of the kernel; 0: 1.
+    size_t kernel_width;
+    /// Rows between neighbouring outputs; 0: 1.
+    size_t stride_height;
+    /// Columns between neighbouring outputs; 0: 1.
+    size_t stride_width;
+    /// Rows between neighbouring taps; 0: 1.
+    size_t dilation_height;
+    /// Columns between neighbouring taps; 0: 1.
+    size_t dilation_width;
+    /// Rows of padding above.
+    size_t pad_top;
+    /// Columns of padding to the left.
+    size_t pad_left;
+    /// Rows of padding below.
+    size_t pad_bottom;
+    /// Columns of padding to the right.
+    size_t pad_right;
+} rsq_window;
+
+/// Parameters of a batch normalization with running statistics, on axis 1.
+typedef struct rsq_batch_norm {
+    /// `sizeof(rsq_batch_norm)`.
+    uint32_t struct_size;
+    /// Added to the variance.
+    float epsilon;
+    /// Number of channels: of floats in each array.
+    size_t channels;
+    /// Scale.
+    const float *gamma;
+    /// Offset.
+    const float *beta;
+    /// Running mean.
+    const float *mean;
+    /// Running variance.
+    const float *variance;
+} rsq_batch_norm;
+
 /// The call did what it says. Every other status: no output was written, and handles stay usable.
 #define RSQ_OK 0
 
@@ -1167,6 +1280,16 @@ rsq_status rsq_model_from_bytes(const struct rsq_context *context,
                                 size_t size,
                                 struct rsq_model **out);
 
+/// Runs a model of `size` bytes where they lie, and verifies it: nothing is copied but tables. They begin on a 64-byte boundary and stay
+/// unchanged as long as the model, or a session of it, lives; in read-only memory processes share them. `context` may be NULL. The
+/// caller frees `*out`.
+///
+/// Statuses: as `rsq_model_from_bytes`, and `INVALID_ARGUMENT` (another address).
+rsq_status rsq_model_from_static(const struct rsq_context *context,
+                                 const void *bytes,
+                                 size_t size,
+                                 struct rsq_model **out);
+
 /// Number of inputs, in the order of the ONNX file. 0 for a bad handle.
 size_t rsq_model_input_count(const struct rsq_model *model);
 
@@ -1492,6 +1615,186 @@ rsq_status rsq_observer_from_bytes(const void *bytes, size_t size, struct rsq_ob
 
 /// Frees an observer. NULL and stale handles are ignored.
 void rsq_observer_free(struct rsq_observer *observer);
+
+/// Makes an empty builder. `context` may be NULL. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `OUT_OF_MEMORY`.
+rsq_status rsq_graph_builder_new(const struct rsq_context *context, struct rsq_graph_builder **out);
+
+/// Adds an input of `rank` dimensions, such as n, c, h, w; -1 for one that is chosen at run time.
+///
+/// Statuses of all functions that add: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `BUSY`, `GRAPH`
+/// (a name that is taken, a value that is not there), `SHAPE_MISMATCH` (a wrong number of floats), `NOT_FINITE` (naming the
+/// index), `OUT_OF_MEMORY`.
+rsq_status rsq_graph_builder_input(struct rsq_graph_builder *builder,
+                                   const char *name,
+                                   const int64_t *dims,
+                                   size_t rank,
+                                   rsq_value *out);
+
+/// Adds a constant of `count` floats with `rank` dimensions, as an operand of other nodes.
+rsq_status rsq_graph_builder_constant(struct rsq_graph_builder *builder,
+                                      const char *name,
+                                      const float *values,
+                                      size_t count,
+                                      const int64_t *dims,
+                                      size_t rank,
+                                      rsq_value *out);
+
+/// Adds a convolution of `[n, c, h, w]`. `window` may be NULL: a 1x1 kernel. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_conv2d(struct rsq_graph_builder *builder,
+                                    const char *name,
+                                    rsq_value x,
+                                    const struct rsq_layer_weights *layer,
+                                    const struct rsq_window *window,
+                                    rsq_value *out);
+
+/// Adds a linear layer, `y = x * weights^T + bias`, over the last axis. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_linear(struct rsq_graph_builder *builder,
+                                    const char *name,
+                                    rsq_value x,
+                                    const struct rsq_layer_weights *layer,
+                                    rsq_value *out);
+
+/// Adds a batch normalization. Statuses as `rsq_graph_builder_input`; `NOT_FINITE` names the channel.
+rsq_status rsq_graph_builder_batch_norm(struct rsq_graph_builder *builder,
+                                        const char *name,
+                                        rsq_value x,
+                                        const struct rsq_batch_norm *parameters,
+                                        rsq_value *out);
+
+/// Adds an operator of one tensor, `kind` one of `RSQ_UNARY_`; `alpha` and `beta` are used as those say. Statuses as
+/// `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_unary(struct rsq_graph_builder *builder,
+                                   const char *name,
+                                   int32_t kind,
+                                   rsq_value x,
+                                   float alpha,
+                                   float beta,
+                                   rsq_value *out);
+
+/// Adds an operator of two tensors, `kind` one of `RSQ_BINARY_`. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_binary(struct rsq_graph_builder *builder,
+                                    const char *name,
+                                    int32_t kind,
+                                    rsq_value a,
+                                    rsq_value b,
+                                    rsq_value *out);
+
+/// Adds a product of matrices `[.., m, k]` and `[.., k, n]`. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_matmul(struct rsq_graph_builder *builder,
+                                    const char *name,
+                                    rsq_value a,
+                                    rsq_value b,
+                                    rsq_value *out);
+
+/// Adds a pooling of `[n, c, h, w]`, `kind` one of `RSQ_POOL_MAX` and `RSQ_POOL_AVERAGE`; `window` NULL: the mean of each whole
+/// plane, `RSQ_POOL_AVERAGE` only. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_pool(struct rsq_graph_builder *builder,
+                                  const char *name,
+                                  int32_t kind,
+                                  rsq_value x,
+                                  const struct rsq_window *window,
+                                  rsq_value *out);
+
+/// Adds a mean over the `count` axes, negative ones counted from the end; `keepdims` not 0 keeps them with size 1. No axes: over
+/// all. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_reduce_mean(struct rsq_graph_builder *builder,
+                                         const char *name,
+                                         rsq_value x,
+                                         const int64_t *axes,
+                                         size_t count,
+                                         int32_t keepdims,
+                                         rsq_value *out);
+
+/// Adds a softmax over one axis, a negative one counted from the end. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_softmax(struct rsq_graph_builder *builder,
+                                     const char *name,
+                                     rsq_value x,
+                                     int64_t axis,
+                                     rsq_value *out);
+
+/// Adds a change of shape to two axes: those before `axis`, and the rest. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_flatten(struct rsq_graph_builder *builder,
+                                     const char *name,
+                                     rsq_value x,
+                                     int64_t axis,
+                                     rsq_value *out);
+
+/// Adds a change of shape: 0 copies the input's dimension, -1 takes what is left. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_reshape(struct rsq_graph_builder *builder,
+                                     const char *name,
+                                     rsq_value x,
+                                     const int64_t *dims,
+                                     size_t rank,
+                                     rsq_value *out);
+
+/// Adds a transposition: output axis `i` is input axis `axes[i]`. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_transpose(struct rsq_graph_builder *builder,
+                                       const char *name,
+                                       rsq_value x,
+                                       const int64_t *axes,
+                                       size_t rank,
+                                       rsq_value *out);
+
+/// Adds a join of `count` values on an axis, a negative one counted from the end. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_concat(struct rsq_graph_builder *builder,
+                                    const char *name,
+                                    const rsq_value *values,
+                                    size_t count,
+                                    int64_t axis,
+                                    rsq_value *out);
+
+/// Adds padding with `value`: `before` and `after` have one number for each of the `rank` axes, negative ones crop. Statuses as
+/// `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_pad(struct rsq_graph_builder *builder,
+                                 const char *name,
+                                 rsq_value x,
+                                 const int64_t *before,
+                                 const int64_t *after,
+                                 size_t rank,
+                                 float value,
+                                 rsq_value *out);
+
+/// Makes a value the next output. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_output(struct rsq_graph_builder *builder, rsq_value value);
+
+/// Makes a graph of what was added so far: checked, folded and fused as one of an ONNX file is, and equal to one with the same
+/// nodes. The builder stays usable. The caller frees `*out`.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, and naming the node `GRAPH`, `SHAPE_MISMATCH`, `NOT_FINITE`,
+/// `INVALID_ARGUMENT`, `UNSUPPORTED`; `GRAPH` also for a graph without input or output; `OUT_OF_MEMORY`.
+rsq_status rsq_graph_builder_finish(const struct rsq_graph_builder *builder,
+                                    struct rsq_graph **out);
+
+/// Frees a builder. NULL and stale handles are ignored; graphs made of it stay usable.
+void rsq_graph_builder_free(struct rsq_graph_builder *builder);
+
+/// The index of the input with that name.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (not UTF-8), `NOT_FOUND` (the message lists the names).
+rsq_status rsq_graph_input_index(const struct rsq_graph *graph,
+                                 const char *utf8_name,
+                                 size_t *out_index);
+
+/// The index of the output with that name. Statuses: as `rsq_graph_input_index`.
+rsq_status rsq_graph_output_index(const struct rsq_graph *graph, const char *utf8_name, size_t *out_index);
+
+/// The index of the input with that name. Statuses: as `rsq_graph_input_index`.
+rsq_status rsq_model_input_index(const struct rsq_model *model, const char *utf8_name, size_t *out_index);
+
+/// The index of the output with that name. Statuses: as `rsq_graph_input_index`.
+rsq_status rsq_model_output_index(const struct rsq_model *model, const char *utf8_name, size_t *out_index);
+
+/// The index of the input with that name: its place among the inputs of a run. Statuses: as `rsq_graph_input_index`, and `BUSY`.
+rsq_status rsq_session_input_index(const struct rsq_session *session,
+                                   const char *utf8_name,
+                                   size_t *out_index);
+
+/// The index of the output with that name: its place among the outputs of a run. Statuses: as `rsq_session_input_index`.
+rsq_status rsq_session_output_index(const struct rsq_session *session,
+                                    const char *utf8_name,
+                                    size_t *out_index);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -28,6 +28,7 @@
 #include "rsquant/prepared.hpp"
 #include "rsquant/session.hpp"
 #include "rsquant/compare.hpp"
+#include "rsquant/graph_builder.hpp"
 #include "rsquant/observer.hpp"
 #include "rsquant/operator.hpp"
 

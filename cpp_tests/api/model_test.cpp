@@ -1,5 +1,7 @@
 #include "networks.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -129,4 +131,38 @@ TEST_CASE("handles move, and give themselves away") {
     moved = Resnet::model();
     moved = Resnet::model();  // frees the one before
     CHECK(moved.layer_count() > 0);
+}
+
+TEST_CASE("a model runs in place in bytes on a 64-byte boundary, and no others") {
+    const std::vector<std::uint8_t> bytes = Resnet::model().to_bytes();
+    std::vector<std::uint8_t> room(bytes.size() + 128);
+    const std::size_t start = (64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64) % 64;
+    std::copy(bytes.begin(), bytes.end(), room.begin() + static_cast<std::ptrdiff_t>(start));
+    rsquant::Model copied = rsquant::Model::from_bytes(bytes.data(), bytes.size());
+    rsquant::Session expected = rsquant::Session::make(copied);
+    {
+        const rsquant::Model in_place = rsquant::Model::from_static(room.data() + start, bytes.size());
+        rsquant::Session session = rsquant::Session::make(in_place);
+        CHECK(test::run(session, Resnet::input(), 2) == test::run(expected, Resnet::input(), 2));
+        CHECK(in_place.to_bytes() == bytes);
+    }
+    std::copy(bytes.begin(), bytes.end(), room.begin() + static_cast<std::ptrdiff_t>(start) + 4);
+    CHECK_ERROR(rsquant::Model::from_static(room.data() + start + 4, bytes.size()), RSQ_INVALID_ARGUMENT, "64-byte");
+}
+
+TEST_CASE("inputs and outputs are found by name") {
+    const rsquant::Graph graph = rsquant::Graph::from_onnx_file(test::kNetworks + "/two_inputs_two_outputs/model.onnx");
+    const rsquant::Model model = rsquant::Prepared(rsquant::Prepared::make(graph, rsquant::QConfig::default_dynamic())).convert();
+    const rsquant::Session session = rsquant::Session::make(model);
+    const auto check = [](const auto& object) {
+        CHECK(object.input_index("image") == 0);
+        CHECK(object.input_index("vector") == 1);
+        CHECK(object.output_index("gemm7") == 0);
+        CHECK(object.output_index("relu1") == 1);
+        CHECK_ERROR(object.input_index("gemm7"), RSQ_NOT_FOUND, "image, vector");
+        CHECK_ERROR(object.output_index(""), RSQ_NOT_FOUND, "gemm7, relu1");
+    };
+    check(graph);
+    check(model);
+    check(session);
 }

@@ -26,6 +26,9 @@ public:
     std::size_t input_count() const { return rsq_graph_input_count(get()); }
     std::size_t output_count() const { return rsq_graph_output_count(get()); }
     std::size_t node_count() const { return rsq_graph_node_count(get()); }
+    // By name: their places among inputs and outputs.
+    Outcome<std::size_t> input_index(const std::string& name) const { return detail::index_of(rsq_graph_input_index, get(), name); }
+    Outcome<std::size_t> output_index(const std::string& name) const { return detail::index_of(rsq_graph_output_index, get(), name); }
     Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_graph_input_info, get(), index); }
     Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_graph_output_info, get(), index); }
     Outcome<NodeInfo> node(std::size_t index) const { return detail::info(rsq_graph_node_info, get(), index); }

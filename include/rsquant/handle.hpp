@@ -5,6 +5,7 @@
 #include "outcome.hpp"
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 namespace rsquant {
@@ -18,6 +19,14 @@ Outcome<Info> info(rsq_status (*ask)(const Handle*, std::size_t, Info*), const H
     out.struct_size = sizeof out;
     const rsq_status status = ask(handle, index, &out);
     return finish(status, std::move(out));
+}
+
+// The index of what has that name.
+template <typename Handle>
+Outcome<std::size_t> index_of(rsq_status (*ask)(const Handle*, const char*, std::size_t*), const Handle* handle, const std::string& name) {
+    std::size_t out = 0;
+    const rsq_status status = ask(handle, name.c_str(), &out);
+    return finish(status, std::size_t{out});
 }
 
 // An object made by a function of the C API, whose last parameter is the place for it.

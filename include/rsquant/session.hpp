@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,9 @@ public:
     std::size_t output_count() const { return rsq_session_output_count(get()); }
     std::size_t step_count() const { return rsq_session_step_count(get()); }
     std::size_t memory_bytes() const { return rsq_session_memory_bytes(get()); }
+    // By name: their places among inputs and outputs.
+    Outcome<std::size_t> input_index(const std::string& name) const { return detail::index_of(rsq_session_input_index, get(), name); }
+    Outcome<std::size_t> output_index(const std::string& name) const { return detail::index_of(rsq_session_output_index, get(), name); }
     Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_session_input_info, get(), index); }
     Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_session_output_info, get(), index); }
     Outcome<StepInfo> step(std::size_t index) const { return detail::info(rsq_session_step_info, get(), index); }

@@ -10,6 +10,8 @@
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare` | the functions, one file an object |
 //! | `packed`, `operator`, `quantize` | the operator door |
 //! | `observer` | the observer door |
+//! | `graph_builder`, `graph_builder_shapes` | graphs without an ONNX file |
+//! | `names` | inputs and outputs by name |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -21,11 +23,14 @@
 mod compare;
 mod context;
 mod graph;
+mod graph_builder;
+mod graph_builder_shapes;
 mod guard;
 mod handles;
 mod info;
 mod last_error;
 mod model;
+mod names;
 mod observer;
 mod operator;
 mod options;
@@ -48,10 +53,13 @@ mod tests;
 pub use compare::*;
 pub use context::*;
 pub use graph::*;
+pub use graph_builder::*;
+pub use graph_builder_shapes::*;
 #[cfg(feature = "test-internals")]
 pub use guard::panic_in_next_call;
 pub use info::*;
 pub use model::*;
+pub use names::*;
 pub use observer::*;
 pub use operator::*;
 pub use options::*;

@@ -178,6 +178,27 @@ pub unsafe extern "C" fn rsq_model_from_bytes(
     })
 }
 
+/// Runs a model of `size` bytes where they lie, and verifies it: nothing is copied but tables. They begin on a 64-byte boundary and stay
+/// unchanged as long as the model, or a session of it, lives; in read-only memory processes share them. `context` may be NULL. The
+/// caller frees `*out`.
+///
+/// Statuses: as `rsq_model_from_bytes`, and `INVALID_ARGUMENT` (another address).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_model_from_static(
+    context: *const rsq_context,
+    bytes: *const c_void,
+    size: usize,
+    out: *mut *mut rsq_model,
+) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promises; the bytes stay as long as anything uses them, which is what 'static is needed for.
+        let (out, bytes): (_, &'static [u8]) = unsafe { (Out::new(out, "out")?, array(bytes.cast::<u8>(), size, "bytes")?) };
+        let context = context_or_default(context)?;
+        out.write(handles::make(Model::from_static(&context, bytes)?)?);
+        Ok(())
+    })
+}
+
 /// Number of inputs, in the order of the ONNX file. 0 for a bad handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn rsq_model_input_count(model: *const rsq_model) -> usize {

@@ -38,7 +38,7 @@ impl Conv2dAttributes {
 /// Every method that adds a node takes the node's name, which its output bears as well; an empty name is made from the
 /// operator. Names must be unique. Each returns the output value; ids of another builder are refused or mean a value of
 /// this one. Weights are copied. A method that fails adds no value and no node.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct GraphBuilder {
     graph: Graph,
     names: HashSet<String>,

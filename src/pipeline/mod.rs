@@ -3,6 +3,7 @@ mod calibration_file;
 mod compare;
 mod context;
 mod float_graph;
+mod graph_builder;
 mod model;
 mod observer;
 mod operator;
@@ -20,6 +21,7 @@ pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as Operato
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
+pub use graph_builder::FloatGraphBuilder;
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use observer::Observer;
 pub use operator::{

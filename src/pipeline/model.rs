@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{self, Metadata};
 use crate::quantize::QParams;
+use crate::tensor::ALIGNMENT;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -97,6 +98,17 @@ impl Model {
     /// As [`Model::load`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self> {
         Self::from_file(context, model::from_bytes(bytes)?)
+    }
+
+    /// Runs a model file's bytes where they lie.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; [`Error::InvalidArgument`] for bytes that do not begin on a 64-byte boundary.
+    pub fn from_static(context: &Context, bytes: &'static [u8]) -> Result<Self> {
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(Error::InvalidArgument(format!("a model's bytes must begin on a {ALIGNMENT}-byte boundary to be run in place")));
+        }
+        Self::from_file(context, model::from_static(bytes)?)
     }
 
     /// Writes the model file, atomically: a failure leaves what was there.
