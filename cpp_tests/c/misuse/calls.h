@@ -55,6 +55,10 @@ const function *prepared_calls(void);
 const function *recipe_calls(void);
 const function *model_calls(void);
 const function *session_calls(void);
+const function *compare_calls(void);
+const function *operator_calls(void);
+const function *observer_calls(void);
+const function *builder_calls(void);
 
 /* Rows of the arguments that many functions have. */
 #define HANDLE_OF(name, type) {name, HANDLE, type, 0, NULL, 0}
@@ -67,6 +71,11 @@ const function *session_calls(void);
 /* `function` of one handle that returns a count. */
 #define COUNT_CALL(function) \
     static int64_t call_##function(void *const *a) { return (int64_t)function(a[0]); }
+/* `function` of a handle and a name that tells an index. */
+#define INDEX_CALL(function) \
+    static int64_t call_##function(void *const *a) { return function(a[0], a[1], a[2]); }
+#define INDEX_OF(handle, type, tensor) \
+    {HANDLE_OF(handle, type), {"utf8_name", TEXT, OBJECT_TYPES, 0, tensor, 0}, {"out_index", OUT_VALUE, OBJECT_TYPES, sizeof(size_t), NULL, 0}}
 /* `function` of a handle, an index and an info struct. */
 #define INFO_CALL(function) \
     static int64_t call_##function(void *const *a) { return function(a[0], 0, a[1]); }

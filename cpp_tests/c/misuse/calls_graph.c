@@ -6,6 +6,8 @@ static int64_t call_from_bytes(void *const *a) { return rsq_graph_from_onnx_byte
 COUNT_CALL(rsq_graph_input_count)
 COUNT_CALL(rsq_graph_output_count)
 COUNT_CALL(rsq_graph_node_count)
+INDEX_CALL(rsq_graph_input_index)
+INDEX_CALL(rsq_graph_output_index)
 INFO_CALL(rsq_graph_input_info)
 INFO_CALL(rsq_graph_output_info)
 INFO_CALL(rsq_graph_node_info)
@@ -18,6 +20,8 @@ const function *graph_calls(void) {
          {CONTEXT_OR_NULL, {"bytes", BYTES, OBJECT_TYPES, 0, NULL, 0}, NEW_OBJECT(OBJECT_GRAPH)}},
         {"rsq_graph_input_count", COUNT, call_rsq_graph_input_count, {HANDLE_OF("graph", OBJECT_GRAPH)}},
         {"rsq_graph_output_count", COUNT, call_rsq_graph_output_count, {HANDLE_OF("graph", OBJECT_GRAPH)}},
+        {"rsq_graph_input_index", STATUS, call_rsq_graph_input_index, INDEX_OF("graph", OBJECT_GRAPH, "image")},
+        {"rsq_graph_output_index", STATUS, call_rsq_graph_output_index, INDEX_OF("graph", OBJECT_GRAPH, "gemm102")},
         {"rsq_graph_input_info", STATUS, call_rsq_graph_input_info, {HANDLE_OF("graph", OBJECT_GRAPH), INFO_STRUCT(rsq_tensor_info)}},
         {"rsq_graph_output_info", STATUS, call_rsq_graph_output_info, {HANDLE_OF("graph", OBJECT_GRAPH), INFO_STRUCT(rsq_tensor_info)}},
         {"rsq_graph_node_count", COUNT, call_rsq_graph_node_count, {HANDLE_OF("graph", OBJECT_GRAPH)}},

@@ -12,6 +12,8 @@ COUNT_CALL(rsq_session_input_count)
 COUNT_CALL(rsq_session_output_count)
 COUNT_CALL(rsq_session_step_count)
 COUNT_CALL(rsq_session_memory_bytes)
+INDEX_CALL(rsq_session_input_index)
+INDEX_CALL(rsq_session_output_index)
 INFO_CALL(rsq_session_input_info)
 INFO_CALL(rsq_session_output_info)
 INFO_CALL(rsq_session_step_info)
@@ -34,6 +36,8 @@ const function *session_calls(void) {
           NEW_OBJECT(OBJECT_SESSION)}},
         {"rsq_session_input_count", COUNT, call_rsq_session_input_count, {HANDLE_OF("session", OBJECT_SESSION)}},
         {"rsq_session_output_count", COUNT, call_rsq_session_output_count, {HANDLE_OF("session", OBJECT_SESSION)}},
+        {"rsq_session_input_index", STATUS, call_rsq_session_input_index, INDEX_OF("session", OBJECT_SESSION, "image")},
+        {"rsq_session_output_index", STATUS, call_rsq_session_output_index, INDEX_OF("session", OBJECT_SESSION, "gemm102")},
         {"rsq_session_input_info", STATUS, call_rsq_session_input_info,
          {HANDLE_OF("session", OBJECT_SESSION), INFO_STRUCT(rsq_tensor_info)}},
         {"rsq_session_output_info", STATUS, call_rsq_session_output_info,

@@ -143,6 +143,10 @@ int main(int argc, char **argv) {
     add_rows(recipe_calls());
     add_rows(model_calls());
     add_rows(session_calls());
+    add_rows(compare_calls());
+    add_rows(operator_calls());
+    add_rows(observer_calls());
+    add_rows(builder_calls());
     check_complete(argv[2]);
     for (i = 0; i < function_count; ++i) {
         check_function(functions[i]);

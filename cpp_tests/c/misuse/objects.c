@@ -8,6 +8,8 @@
 
 char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH_BYTES], recipe_path[PATH_BYTES], scratch_path[PATH_BYTES];
 unsigned char *onnx_bytes, *model_bytes;
+unsigned char observer_bytes[256];
+size_t observer_size;
 size_t onnx_size, model_size;
 float *images;
 
@@ -107,6 +109,62 @@ void *object_new(object_type type) {
             object = session;
             break;
         }
+        case OBJECT_COMPARISON: {
+            const int64_t dims[4] = {BATCH, 3, 20, 20};
+            rsq_tensor_view input = {NULL, sizeof(float) * BATCH * IMAGE_FLOATS, RSQ_DTYPE_F32, 4, NULL, NULL};
+            rsq_comparison *comparison = NULL;
+            input.data = images;
+            input.dims = dims;
+            require(rsq_comparison_new(living[OBJECT_GRAPH], living[OBJECT_MODEL], &comparison), "rsq_comparison_new");
+            require(rsq_compare(comparison, &input, 1), "rsq_compare");
+            object = comparison;
+            break;
+        }
+        case OBJECT_PACKED: {
+            static const float weights[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+            rsq_packed *packed = NULL;
+            rsq_weights layer;
+            memset(&layer, 0, sizeof layer);
+            layer.struct_size = sizeof layer;
+            layer.dtype = RSQ_DTYPE_F32;
+            layer.data = weights;
+            layer.size_bytes = sizeof weights;
+            layer.out_channels = 3;
+            layer.in_channels = 4;
+            require(rsq_pack_weights(living[OBJECT_CONTEXT], &layer, &packed), "rsq_pack_weights");
+            object = packed;
+            break;
+        }
+        case OBJECT_OPERATOR: {
+            rsq_operator *gemm = NULL;
+            rsq_operator_options options;
+            memset(&options, 0, sizeof options);
+            options.struct_size = sizeof options;
+            options.output_dtype = RSQ_DTYPE_U8;
+            options.input_scale = options.output_scale = 0.5f;
+            require(rsq_gemm_u8s8_new(living[OBJECT_CONTEXT], living[OBJECT_PACKED], &options, &gemm), "rsq_gemm_u8s8_new");
+            object = gemm;
+            break;
+        }
+        case OBJECT_OBSERVER: {
+            static const float values[4] = {-1, 0, 1, 2};
+            rsq_observer *observer = NULL;
+            require(rsq_observer_new(RSQ_OBSERVER_MIN_MAX, NULL, &observer), "rsq_observer_new");
+            require(rsq_observer_observe(observer, values, 4, 1), "rsq_observer_observe");
+            object = observer;
+            break;
+        }
+        case OBJECT_BUILDER: {
+            static const int64_t dims[4] = {1, 4, 4, 4};
+            rsq_graph_builder *builder = NULL;
+            rsq_value x, y;
+            require(rsq_graph_builder_new(living[OBJECT_CONTEXT], &builder), "rsq_graph_builder_new");
+            require(rsq_graph_builder_input(builder, "x", dims, 4, &x), "rsq_graph_builder_input");
+            require(rsq_graph_builder_unary(builder, "y", RSQ_UNARY_RELU, x, 0, 0, &y), "rsq_graph_builder_unary");
+            require(rsq_graph_builder_output(builder, y), "rsq_graph_builder_output");
+            object = builder;
+            break;
+        }
         case OBJECT_TYPES:
             break;
     }
@@ -122,6 +180,11 @@ void object_free(object_type type, void *object) {
         case OBJECT_RECIPE: rsq_recipe_free(object); break;
         case OBJECT_MODEL: rsq_model_free(object); break;
         case OBJECT_SESSION: rsq_session_free(object); break;
+        case OBJECT_COMPARISON: rsq_comparison_free(object); break;
+        case OBJECT_PACKED: rsq_packed_free(object); break;
+        case OBJECT_OPERATOR: rsq_operator_free(object); break;
+        case OBJECT_OBSERVER: rsq_observer_free(object); break;
+        case OBJECT_BUILDER: rsq_graph_builder_free(object); break;
         case OBJECT_TYPES: break;
     }
 }
@@ -158,6 +221,7 @@ void objects_setup(const char *networks, const char *folder) {
     require(rsq_recipe_save(living[OBJECT_RECIPE], recipe_path), "rsq_recipe_save");
     require(rsq_calibration_save(living[OBJECT_PREPARED], calibration_path), "rsq_calibration_save");
     model_bytes = read_file(model_path, &model_size);
+    require(rsq_observer_to_buffer(living[OBJECT_OBSERVER], observer_bytes, sizeof observer_bytes, &observer_size), "rsq_observer_to_buffer");
     require(run(expected), "rsq_run");
 }
 

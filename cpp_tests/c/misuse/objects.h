@@ -12,6 +12,11 @@ typedef enum object_type {
     OBJECT_RECIPE,   /* of the prepared */
     OBJECT_MODEL,    /* static int8 */
     OBJECT_SESSION,  /* of the model */
+    OBJECT_COMPARISON, /* of the model with the graph, over the images */
+    OBJECT_PACKED,   /* of a GEMM, 4 to 3 */
+    OBJECT_OPERATOR, /* the GEMM */
+    OBJECT_OBSERVER, /* that has seen values */
+    OBJECT_BUILDER,  /* with an input [1, 4, 4, 4], which is value 0, and an output */
     OBJECT_TYPES
 } object_type;
 
@@ -27,6 +32,9 @@ extern char onnx_path[PATH_BYTES], model_path[PATH_BYTES], calibration_path[PATH
 /* The same ONNX file and model in memory. */
 extern unsigned char *onnx_bytes, *model_bytes;
 extern size_t onnx_size, model_size;
+/* The bytes of the observer. */
+extern unsigned char observer_bytes[256];
+extern size_t observer_size;
 /* A batch of images. */
 extern float *images;
 
