@@ -6,8 +6,7 @@ use super::pointers::{Out, array, text};
 use super::qconfig::named_choice;
 use super::status::{Failure, Outcome, rsq_status};
 use super::{guard, handles};
-use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, Unary, ValueId};
-use crate::pipeline::FloatGraphBuilder;
+use crate::pipeline::{BatchNorm, Binary, Bounds, Conv2dAttributes, FloatGraphBuilder, Op, Padding, Pool, Unary, ValueId};
 use std::ffi::c_char;
 
 /// Exclusive. A float graph under construction. Every function that adds a node takes its name (unique; empty or NULL: made

@@ -4,7 +4,7 @@ use super::graph_builder::{add, add_op, rsq_graph_builder, rsq_value};
 use super::pointers::{Out, array};
 use super::status::{Failure, Outcome, rsq_status};
 use super::{guard, handles};
-use crate::graph::{Op, Reshape, ValueId};
+use crate::pipeline::{Op, Reshape, ValueId};
 use std::ffi::c_char;
 
 /// Adds a mean over the `count` axes, negative ones counted from the end; `keepdims` not 0 keeps them with size 1. No axes: over

@@ -15,7 +15,8 @@ mod session;
 mod tune;
 mod variant;
 
-pub use crate::graph::{Bounds, QuantizedType};
+// What callers of the operator door and the graph builder name.
+pub use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, QuantizedType, Reshape, Unary, ValueId};
 pub use crate::ops::StepInfo;
 pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as OperatorTensors};
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
