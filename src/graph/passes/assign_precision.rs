@@ -115,7 +115,8 @@ impl Ties {
 /// for the inputs that will be calibrated with.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for settings that contradict each other, naming the nodes; [`Error::Unsupported`] under
+/// [`Error::InvalidArgument`] for settings that contradict each other, naming the nodes, and for those that nothing follows, naming
+/// their scope; [`Error::Unsupported`] under
 /// `strict` for the first layer that asked for int8 and stays float.
 pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -> Result<Assignment> {
     let settings = graph.nodes.iter().map(|node| qconfig.resolve(node.op.name(), &node.name)).collect::<Result<Vec<LayerQConfig>>>()?;
@@ -166,7 +167,9 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
         refuse_float_layers(graph, &settings, &nodes)?;
     }
     let (set_of, tied) = tied_sets(graph, &settings, &nodes, &wanted, &mut ties, shapes)?;
-    Ok(Assignment { nodes, settings, set_of, tied })
+    let assignment = Assignment { nodes, settings, set_of, tied };
+    super::unused_settings::refuse(graph, qconfig, &assignment)?;
+    Ok(assignment)
 }
 
 fn refuse_float_layers(graph: &Graph, settings: &[LayerQConfig], nodes: &[NodePrecision]) -> Result<()> {

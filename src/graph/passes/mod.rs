@@ -11,6 +11,7 @@ pub mod narrow_recurrent;
 pub mod pack_float;
 pub mod quantize_weights;
 pub mod remove_unused;
+mod unused_settings;
 
 use super::ir::Graph;
 use crate::error::Result;

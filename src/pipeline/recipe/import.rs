@@ -82,6 +82,9 @@ impl<'a> Import<'a> {
 
     fn leave_float(&mut self, node: usize, reason: String) {
         self.missing.push(Unbound { name: self.graph.graph().nodes[node].name.clone(), reason });
+        // What was asked for before has nothing left to hold for.
+        let scope = format!("name:{}", self.graph.graph().nodes[node].name);
+        self.qconfig.overrides.retain(|entry| entry.scope != scope);
         self.set(node, LayerSettings::FLOAT);
     }
 

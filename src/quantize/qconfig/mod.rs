@@ -12,9 +12,14 @@
 //! For a node the defaults come first, then every override for `*`, then those for its operator, then those for its name;
 //! within a kind in the order in which they were set. Each changes the fields it holds, so the last word is the latest of
 //! the most specific.
+//!
+//! A graph is prepared only if each scope, and what it sets, holds for at least one of its nodes: weight settings for a layer with weights, settings of
+//! activations for a static one, the grain for a dynamic one. Layers that are float by request keep their other settings unused.
+mod effects;
 mod scope;
 mod settings;
 
+pub use effects::Effects;
 pub use settings::{ActivationQConfig, ActivationSettings, Grain, LayerQConfig, LayerSettings, Mode, WeightSettings};
 
 use super::{DynamicRule, ObserverKind, QType, Scheme, WeightQConfig, json};

@@ -3,7 +3,7 @@ use crate::error::{Error, Result};
 
 /// A parsed scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope<'a> {
+pub(crate) enum Scope<'a> {
     /// `*`: every layer.
     All,
     /// `op:Conv`: the operator type, by its exact name.
@@ -28,8 +28,13 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// It is `*`.
+    pub(crate) fn is_all(self) -> bool {
+        self == Scope::All
+    }
+
     /// The scope holds for that node.
-    pub(super) fn matches(self, operator: &str, name: &str) -> bool {
+    pub(crate) fn matches(self, operator: &str, name: &str) -> bool {
         match self {
             Scope::All => true,
             Scope::Operator(wanted) => wanted == operator,

@@ -2,7 +2,7 @@
 use super::bins::Bins;
 use super::mse::Centres;
 use super::range::Range;
-use super::{l2, mse, percentile};
+use super::{SolverKind, best_range, entropy, l2, mse, percentile};
 use crate::quantize::{QType, Scheme, Target};
 use proptest::prelude::*;
 
@@ -55,6 +55,26 @@ fn l2_error(bins: &Bins, range: Range, target: Target) -> f64 {
     bins.centres().map(|(x, count)| count as f64 * one(x)).sum()
 }
 
+/// KL(P || Q) of the first `length` bins: P has the mass beyond in its last bin, Q is P without that, spread evenly over the bins
+/// that are not empty of each of `levels` groups.
+fn divergence(counts: &[u64], length: usize, levels: usize, total: u64) -> f64 {
+    let inside: u64 = counts[..length].iter().sum();
+    let group = |bin: usize| bin * levels / length;
+    (0..length)
+        .map(|bin| {
+            let mates: Vec<u64> =
+                (0..length).filter(|&mate| group(mate) == group(bin) && counts[mate] > 0).map(|mate| counts[mate]).collect();
+            let q = if counts[bin] == 0 { 0.0 } else { mates.iter().sum::<u64>() as f64 / mates.len() as f64 / inside as f64 };
+            let p = (counts[bin] + if bin + 1 == length { total - inside } else { 0 }) as f64 / total as f64;
+            match (p > 0.0, q > 0.0) {
+                (true, true) => p * (p / q).ln(),
+                (true, false) if bin + 1 == length => f64::INFINITY,
+                _ => 0.0,
+            }
+        })
+        .sum()
+}
+
 fn assert_close(found: f64, best: f64) -> Result<(), TestCaseError> {
     prop_assert!((found - best).abs() <= 1e-9 * best, "{found:e}, brute force finds {best:e}");
     Ok(())
@@ -87,6 +107,40 @@ proptest! {
             let (range, objective) = mse::solve(&bins, &centres, target);
             assert_close(objective, best)?;
             prop_assert_eq!(centres.error(range, target), objective);
+        }
+    }
+
+    #[test]
+    fn auto_is_the_first_of_those_with_the_least_mse_objective(bins in any_bins()) {
+        let centres = Centres::of(&bins);
+        let order = [SolverKind::L2, SolverKind::Mse, SolverKind::MinMax, SolverKind::Percentile { p: 99.99 }, SolverKind::Entropy];
+        for target in TARGETS {
+            let errors = order.map(|solver| centres.error(best_range(&bins, &centres, solver, target).0, target));
+            let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+            let winner = errors.iter().position(|&error| error == least).unwrap();
+            let (range, objective, solver) = best_range(&bins, &centres, SolverKind::Auto, target);
+            prop_assert_eq!((objective, solver), (least, order[winner]));
+            prop_assert_eq!(range, best_range(&bins, &centres, order[winner], target).0);
+            prop_assert!(objective <= errors[0], "auto is never worse than l2");
+        }
+    }
+
+    #[test]
+    fn entropy_finds_the_last_of_the_least_divergences(counts in prop::collection::vec(prop_oneof![Just(0u64), 1u64..30, 1u64..5000], 130..170)) {
+        prop_assume!(counts.iter().any(|&count| count > 0));
+        let last = counts.iter().rposition(|&count| count > 0).unwrap();
+        let bins = Bins::new(0, 0, &counts, 0, (0.0, last as f32 + 0.75)).unwrap();
+        let total: u64 = counts.iter().sum();
+        let divergences: Vec<(usize, f64)> = (128..=counts.len())
+            .filter(|&length| counts[..length].iter().any(|&count| count > 0))
+            .map(|length| (length, divergence(&counts, length, 128, total)))
+            .collect();
+        let least = divergences.iter().map(|(_, d)| *d).fold(f64::INFINITY, f64::min);
+        let (range, found) = entropy::solve(&bins, Target::S8_SYMMETRIC);
+        if least.is_finite() {
+            prop_assert!((found - least).abs() < 1e-12, "{} {}", found, least);
+            let bounds = divergences.iter().filter(|(_, d)| *d <= least + 1e-12).map(|(length, _)| (*length as f64).min(bins.bound()));
+            prop_assert!(bounds.into_iter().any(|bound| bound == range.high), "{}", range.high);
         }
     }
 
