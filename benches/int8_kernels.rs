@@ -137,6 +137,7 @@ impl<'a> Gemm<'a> {
                     },
                     weights: self.weights.as_ptr().cast(),
                     panel_stride: self.k * 16,
+                    panels_behind: 0,
                     channels: self.channels,
                     stored_channels: self.channels,
                     comp: self.comp.as_ptr(),

@@ -104,6 +104,7 @@ fn check_in_place(kernel: &dyn Int8Kernel, rows: usize, cols: usize, groups: usi
             },
             weights: weights.as_ptr(),
             panel_stride,
+            panels_behind: 0,
             channels,
             stored_channels: channels,
             comp: comp.as_ptr(),

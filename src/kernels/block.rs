@@ -130,6 +130,8 @@ pub struct Int8Block {
     pub weights: *const i8,
     /// Bytes from a panel to the next.
     pub panel_stride: usize,
+    /// Panels behind the block's that the next block will read: a kernel may fetch them into the cache meanwhile.
+    pub panels_behind: usize,
     /// Output channels to compute, from the first panel's first.
     pub channels: usize,
     /// Channels to store: `channels`, or up to 3 more that pad a u8 pixel to a multiple of 4 (they get the epilogue of

@@ -7,8 +7,10 @@ use crate::threads::Part;
 /// Where a tensor's bytes are. Offsets count bytes; a place holds the samples of one chunk one after another.
 #[derive(Debug, Clone)]
 pub enum Slot {
-    /// In the arena.
+    /// In the arena: the samples that pass the step together.
     Arena(usize),
+    /// In the arena: every sample of the chunk.
+    Chunk(usize),
     /// The caller's input tensor with that index.
     Input(usize),
     /// The output tensor with that index: the caller's memory or its staging place.
@@ -52,6 +54,8 @@ pub struct Memory<'a> {
     inputs: &'a [(*const u8, usize)],
     outputs: &'a [(*mut u8, usize)],
     first_sample: usize,
+    /// Where in its chunk the first sample is.
+    chunk_sample: usize,
 }
 
 // SAFETY: addresses are shared by the members of a team; steps write disjoint places (see the type's comment).
@@ -66,7 +70,12 @@ impl<'a> Memory<'a> {
     /// `arena` is valid for the plan's arena size and `bound` for every sample of the chunk, as long as the value
     /// lives, and no other run uses the arena or these samples' outputs meanwhile.
     pub unsafe fn new(arena: *mut u8, bound: &'a BoundTensors, first_sample: usize) -> Self {
-        Self { arena, inputs: &bound.inputs, outputs: &bound.outputs, first_sample }
+        Self { arena, inputs: &bound.inputs, outputs: &bound.outputs, first_sample, chunk_sample: 0 }
+    }
+
+    /// The same for samples that stand `chunk_sample` behind the first of their chunk.
+    pub fn inside_chunk(self, chunk_sample: usize) -> Self {
+        Self { chunk_sample, ..self }
     }
 
     /// Addresses of a step that stands alone: no arena, and tensors given as in [`BoundTensors`].
@@ -74,13 +83,13 @@ impl<'a> Memory<'a> {
     /// # Safety
     /// As [`Memory::new`], for every sample of the run.
     pub unsafe fn without_arena(inputs: &'a [(*const u8, usize)], outputs: &'a [(*mut u8, usize)]) -> Self {
-        Self { arena: std::ptr::null_mut(), inputs, outputs, first_sample: 0 }
+        Self { arena: std::ptr::null_mut(), inputs, outputs, first_sample: 0, chunk_sample: 0 }
     }
 
     /// The tensor's first byte, to read.
     pub fn src(&self, tensor: &Tensor) -> *const u8 {
         match &tensor.slot {
-            Slot::Arena(offset) => self.arena.wrapping_add(*offset).cast_const(),
+            Slot::Arena(_) | Slot::Chunk(_) => self.dst(tensor).cast_const(),
             Slot::Input(index) => {
                 let (start, sample_bytes) = self.inputs[*index];
                 start.wrapping_add(self.first_sample * sample_bytes)
@@ -94,6 +103,7 @@ impl<'a> Memory<'a> {
     pub fn dst(&self, tensor: &Tensor) -> *mut u8 {
         match &tensor.slot {
             Slot::Arena(offset) => self.arena.wrapping_add(*offset),
+            Slot::Chunk(offset) => self.arena.wrapping_add(offset + self.chunk_sample * tensor.sample_bytes),
             Slot::Output(index) => {
                 let (start, sample_bytes) = self.outputs[*index];
                 start.wrapping_add(self.first_sample * sample_bytes)

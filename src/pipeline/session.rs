@@ -85,8 +85,10 @@ impl Session {
 
     fn plan(&mut self, dims: Vec<Vec<usize>>) -> Result<()> {
         check_declared(&self.graph, &dims)?;
-        let plan = Arc::new(Plan::new(&self.graph, &dims, PlanOptions { max_isa: self.context.max_isa() })?);
-        let mut executor = Executor::new(plan, self.context.threads().threads(), self.options.max_batch)?;
+        let threads = self.context.threads().threads();
+        let options = PlanOptions { max_isa: self.context.max_isa() };
+        let plan = Arc::new(Plan::for_batches(&self.graph, &dims, options, self.options.max_batch.div_ceil(threads.max(1)))?);
+        let mut executor = Executor::new(plan, threads, self.options.max_batch)?;
         if self.options.profile {
             executor.start_profile();
         }

@@ -2,6 +2,7 @@
 //! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
 use super::plan::Plan;
 use super::profile::{Profile, Recorder};
+use super::stages::Stage;
 use crate::error::{Error, Result};
 use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
 use crate::tensor::AlignedBuffer;
@@ -54,13 +55,20 @@ impl Observation<'_> {
     }
 }
 
+/// The stages of a chunk of `samples` samples, group by group: stage, first sample in the chunk, samples.
+fn passes(stages: &[Stage], samples: usize) -> impl Iterator<Item = (&Stage, usize, usize)> {
+    stages
+        .iter()
+        .flat_map(move |stage| (0..samples).step_by(stage.samples).map(move |first| (stage, first, stage.samples.min(samples - first))))
+}
+
 impl Executor {
     /// Memory for batches of up to `max_samples` on up to `threads` threads.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Self> {
-        let chunks = if plan.chunk_samples == 0 { 1 } else { max_samples.div_ceil(plan.chunk_samples).max(1) };
+        let chunks = if plan.chunk_samples == 0 { 1 } else { max_samples.max(1) };
         let members = (0..threads.max(1))
             .map(|member| {
                 // A thread that never has a chunk of its own needs no arena.
@@ -167,6 +175,8 @@ impl Executor {
         let start = this.recorder.as_ref().map(|_| Instant::now());
         let members = threads.threads().min(this.members.len());
         let (samples, chunk) = this.chunks_of(samples);
+        // Shorter chunks where there would not be one for each member.
+        let chunk = chunk.min(samples.div_ceil(members)).max(1);
         let chunks = samples.div_ceil(chunk);
         let next = AtomicUsize::new(0);
         // Each member takes whole chunks while there are some for everyone.
@@ -189,9 +199,11 @@ impl Executor {
                 }
                 for index in full..chunks {
                     let (first, count) = (index * chunk, chunk.min(samples - index * chunk));
-                    for step in 0..this.plan.steps.len() {
-                        this.run_step(step, part, first, count);
-                        worker.barrier();
+                    for (stage, offset, count) in passes(&this.plan.stages, count) {
+                        for step in stage.steps.clone() {
+                            this.run_step(step, part, first, offset, count);
+                            worker.barrier();
+                        }
                     }
                 }
             })?;
@@ -205,8 +217,10 @@ impl Executor {
             }
             for index in full..chunks {
                 let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
-                for step in 0..this.plan.steps.len() {
-                    threads.fork_join(count, &|part| this.run_step(step, part, first, samples))?;
+                for (stage, offset, samples) in passes(&this.plan.stages, samples) {
+                    for step in stage.steps.clone() {
+                        threads.fork_join(count, &|part| this.run_step(step, part, first, offset, samples))?;
+                    }
                 }
             }
         }
@@ -227,24 +241,28 @@ impl Executor {
         let memory = &self.members[member];
         let mut arena = memory.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = memory.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the arena is this member's, and has the plan's size; `bind` checked the tensors; chunks are disjoint.
-        let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) };
-        for step in 0..self.plan.steps.len() {
-            let run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
-            if let Err(error) = self.call(step, run) {
-                self.fail(first_sample, error);
-                return;
+        for (stage, offset, samples) in passes(&self.plan.stages, samples) {
+            let first_sample = first_sample + offset;
+            // SAFETY: the arena is this member's, and has the plan's size; `bind` checked the tensors; chunks are disjoint.
+            let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) }.inside_chunk(offset);
+            for step in stage.steps.clone() {
+                let run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
+                if let Err(error) = self.call(step, run) {
+                    self.fail(first_sample, error);
+                    return;
+                }
             }
         }
     }
 
     /// One part of a step of a chunk that all members compute in the first member's arena.
-    fn run_step(&self, step: usize, part: Part, first_sample: usize, samples: usize) {
+    fn run_step(&self, step: usize, part: Part, first_of_chunk: usize, offset: usize, samples: usize) {
+        let first_sample = first_of_chunk + offset;
         let arena = self.members[0].arena.lock().unwrap_or_else(PoisonError::into_inner).as_mut_ptr();
         let mut scratch = self.members[part.index].scratch.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
         // contract) and meet after every step; `bind` checked the tensors.
-        let memory = unsafe { Memory::new(arena, &self.bound, first_sample) };
+        let memory = unsafe { Memory::new(arena, &self.bound, first_sample) }.inside_chunk(offset);
         let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
         if let Err(error) = self.call(step, run) {
             self.fail(first_sample, error);
@@ -285,6 +303,7 @@ impl Executor {
         let member = &self.members[0];
         let mut arena = member.arena.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = member.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        debug_assert!(self.plan.stages.len() <= 1, "a plan of one stage is observed: `Plan::new` makes it");
         for first_sample in (0..samples).step_by(chunk.max(1)) {
             let samples = chunk.min(samples - first_sample);
             // SAFETY: as in `run_chunk`.

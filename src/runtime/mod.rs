@@ -6,6 +6,7 @@ mod orders;
 mod plan;
 mod profile;
 mod single_step;
+mod stages;
 mod walk;
 
 pub use executor::{Executor, Observation};

@@ -4,6 +4,7 @@
 //! samples walks it at a time: any batch runs on it. Otherwise the plan is for exactly the shapes it was made for.
 use super::memory_plan::{Life, place};
 use super::orders::orders;
+use super::stages::{Stage, stages};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
 use crate::isa::Isa;
@@ -49,8 +50,10 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// Scratch bytes of one thread.
     pub scratch_bytes: usize,
-    /// Samples of a chunk; 0 where the plan is for whole batches.
+    /// Samples of a chunk at most; 0 where the plan is for whole batches.
     pub chunk_samples: usize,
+    /// The steps in groups, with the number of samples that pass each at a time.
+    pub stages: Vec<Stage>,
     /// Shapes of the inputs as planned (axis 0 is 1 where samples stay apart).
     pub input_dims: Vec<Vec<usize>>,
     /// Shapes of the outputs, likewise.
@@ -106,6 +109,14 @@ impl Plan {
     /// # Errors
     /// Shapes that do not fit the graph, an operator that the executor lacks, constants too short for their operator.
     pub fn new(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions) -> Result<Plan> {
+        Self::for_batches(graph, input_dims, options, 1)
+    }
+
+    /// As [`Plan::new`], where one thread has up to `samples` samples to compute: late layers take several at a time.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn for_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize) -> Result<Plan> {
         let apart = keeps_samples_apart(graph, input_dims);
         let mut dims = input_dims.to_vec();
         if apart {
@@ -127,7 +138,8 @@ impl Plan {
             planner.draft_node(index)?;
         }
         planner.bind_outputs()?;
-        planner.finish(dims, apart, options)
+        planner.write_over_residuals();
+        planner.finish(dims, apart, options, samples)
     }
 }
 
@@ -285,6 +297,31 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// A layer writes its result over its residual where nobody reads that afterwards: the bytes are in the cache already.
+    /// Kernels read a pixel's residual before they write the pixel.
+    fn write_over_residuals(&mut self) {
+        let mut last_use = vec![0; self.places.len()];
+        for (step, draft) in self.drafts.iter().enumerate() {
+            for &place in draft.inputs.iter().chain(&draft.qparams) {
+                last_use[self.root(place)] = step;
+            }
+        }
+        for step in 0..self.drafts.len() {
+            let draft = &self.drafts[step];
+            let Work::Node { index, .. } = draft.work else { continue };
+            let fuses = matches!(self.graph.nodes[index].op, Op::Conv2d(_) | Op::Linear(_));
+            let &[src, residual] = draft.inputs.as_slice() else { continue };
+            let (output, root) = (draft.output, self.root(residual));
+            let in_arena = |place: usize| matches!(self.places[place].kind, PlaceKind::Arena);
+            let free = last_use[root] == step && self.root(src) != root && in_arena(root) && in_arena(output);
+            let [from, to] = [&self.places[residual], &self.places[output]];
+            if fuses && free && from.bytes == to.bytes && from.layout.element == to.layout.element && from.layout.same_places(&to.layout) {
+                self.places[output].kind = PlaceKind::Alias(residual);
+                last_use[root] = last_use[output];
+            }
+        }
+    }
+
     /// The steps between which each arena place lives; `None` for others.
     fn lives(&self) -> Vec<Option<std::ops::RangeInclusive<usize>>> {
         let mut lives: Vec<Option<std::ops::RangeInclusive<usize>>> = vec![None; self.places.len()];
@@ -300,27 +337,62 @@ impl Planner<'_> {
         lives
     }
 
-    fn finish(self, input_dims: Vec<Vec<usize>>, apart: bool, options: PlanOptions) -> Result<Plan> {
+    /// Bytes of one sample that live during each step, and bytes of the constants that it reads.
+    fn traffic(&self, lives: &[Option<std::ops::RangeInclusive<usize>>]) -> (Vec<usize>, Vec<usize>) {
+        let mut live_bytes = vec![0; self.drafts.len()];
+        for (place, life) in self.places.iter().zip(lives) {
+            life.iter().cloned().flatten().for_each(|step| live_bytes[step] += place.bytes);
+        }
+        let constants = |draft: &Draft| match draft.work {
+            Work::Copy => 0,
+            Work::Node { index, .. } => {
+                let mut op = self.graph.nodes[index].op.clone();
+                op.constants_mut().into_iter().map(|id| self.graph.constant(*id).data.len()).sum()
+            }
+        };
+        (live_bytes, self.drafts.iter().map(constants).collect())
+    }
+
+    fn finish(self, input_dims: Vec<Vec<usize>>, apart: bool, options: PlanOptions, samples: usize) -> Result<Plan> {
         let lives = self.lives();
         let arena_places: Vec<usize> = (0..self.places.len()).filter(|&place| lives[place].is_some()).collect();
-        let sized = |samples: usize| -> (Vec<usize>, usize) {
-            let list: Vec<Life> = arena_places
-                .iter()
-                .map(|&place| Life { bytes: self.places[place].bytes * samples, steps: lives[place].clone().expect("filtered above") })
-                .collect();
-            place(&list)
+        let (live_bytes, weight_bytes) = self.traffic(&lives);
+        let fitting = (CHUNK_BYTES / live_bytes.iter().copied().max().unwrap_or(0).max(1)).clamp(1, CHUNK_SAMPLES);
+        let stages = match (apart, fitting) {
+            (true, 1) => stages(&live_bytes, &weight_bytes, samples),
+            (true, samples) => vec![Stage { steps: 0..self.drafts.len(), samples }],
+            (false, _) => vec![Stage { steps: 0..self.drafts.len(), samples: 1 }],
         };
-        let (mut offsets, mut arena_bytes) = sized(1);
-        let chunk_samples = if apart { (CHUNK_BYTES / arena_bytes.max(1)).clamp(1, CHUNK_SAMPLES) } else { 0 };
-        if chunk_samples > 1 {
-            (offsets, arena_bytes) = sized(chunk_samples);
-        }
+        let most = stages.iter().map(|stage| stage.samples).max().unwrap_or(1);
+        let chunk_samples = if apart { most } else { 0 };
+        // Samples that a place holds: those of its stage, or the chunk's where it goes from one stage to another.
+        let stage_of = |step: usize| stages.iter().find(|stage| stage.steps.contains(&step));
+        let holds = |place: usize| -> (usize, bool) {
+            let life = lives[place].as_ref().expect("an arena place lives");
+            match stage_of(*life.start()) {
+                Some(stage) if stage.steps.contains(life.end()) => (stage.samples, false),
+                _ => (most, true),
+            }
+        };
+        let list: Vec<Life> = arena_places
+            .iter()
+            .map(|&place| {
+                let bytes = self.places[place].bytes.saturating_mul(holds(place).0);
+                Life { bytes, steps: lives[place].clone().expect("filtered above") }
+            })
+            .collect();
+        let (offsets, arena_bytes) = place(&list);
         let offset_of: HashMap<usize, usize> = arena_places.iter().copied().zip(offsets).collect();
         let tensor = |place: usize| -> Tensor {
             let root = self.root(place);
             let slot = match &self.places[root].kind {
                 PlaceKind::Bound(slot) => slot.clone(),
-                _ => Slot::Arena(offset_of.get(&root).copied().unwrap_or(0)),
+                // A value that no step touches has no place.
+                _ => match offset_of.get(&root) {
+                    Some(&offset) if holds(root).1 => Slot::Chunk(offset),
+                    Some(&offset) => Slot::Arena(offset),
+                    None => Slot::Arena(0),
+                },
             };
             let Place { layout, bytes, .. } = &self.places[place];
             let sample_bytes = if matches!(slot, Slot::Constant(_)) { 0 } else { *bytes };
@@ -349,6 +421,7 @@ impl Planner<'_> {
             arena_bytes,
             scratch_bytes: steps.iter().map(|planned| planned.step.scratch_bytes()).max().unwrap_or(0),
             chunk_samples,
+            stages,
             input_dims,
             output_dims,
             inputs,

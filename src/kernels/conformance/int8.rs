@@ -161,6 +161,7 @@ impl Problem {
             taps: gathered_taps(0),
             weights: std::ptr::null(),
             panel_stride,
+            panels_behind: 0,
             channels: self.channels,
             stored_channels: self.parameters.stored_channels,
             comp: std::ptr::null(),

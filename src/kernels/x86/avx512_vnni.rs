@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Loops: pairs of panels outside, all pixels of the block inside, so that a pair's weights stay in the cache while the
-//! pixels stream by; then taps, then runs of 4 k.
+//! pixels stream by; then taps, then runs of 4 k. While the first two tiles of a pair are computed, the next pair is fetched
+//! into L2, a row each step: weights that come from L3 would otherwise hold up the first tile of every pair.
 //!
 //! Preconditions: valid taps only. Tails: tiles of 1 to 13 pixels, and of one panel, are compiled apart; channels past
 //! the stored ones are computed from the panel's zero weights and masked. Overflow: `vpdpbusd` wraps and never saturates,
@@ -74,7 +75,7 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
             let mut coming = panel + TILE_PANELS;
             for_each_tile(block.rows, block.cols, SEGMENT_PIXELS, |pixels| {
-                let wanted = coming < panels.min(panel + 2 * TILE_PANELS);
+                let wanted = coming < (panels + block.panels_behind).min(panel + 2 * TILE_PANELS);
                 let job = Job { block: &block, epilogue: &epilogue, panel, coming: if wanted { coming } else { panel } };
                 coming += 1;
                 // SAFETY: the token proves the instructions, the pixels and panels are the block's, and the table has

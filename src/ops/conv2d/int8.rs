@@ -7,12 +7,16 @@ use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Tap
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Source bytes that one kernel call works on when all weights fit the cache beside them: half of a 32 KB L1.
 const SRC_BLOCK_BYTES: usize = 16 << 10;
 /// Weights that stay in L2 while pixel blocks pass by.
 const CACHED_WEIGHT_BYTES: usize = 192 << 10;
+
+/// Channels of a block where the weights do not stay in L2: all regions and images use a panel pair before the next one.
+const CHANNEL_BLOCK: usize = 2 * PANEL_CHANNELS;
 
 /// An int8 convolution or linear layer.
 pub struct Int8ConvStep {
@@ -26,6 +30,8 @@ pub struct Int8ConvStep {
     form: SourceForm,
     split: Split,
     block_pixels: usize,
+    /// Channels of a block.
+    channel_block: usize,
 }
 
 impl Int8ConvStep {
@@ -72,10 +78,11 @@ impl Int8ConvStep {
                 round_up((block_bytes / row.max(1)).clamp(tile, 256), tile)
             }
         };
+        let channel_block = if weight_bytes > CACHED_WEIGHT_BYTES { CHANNEL_BLOCK } else { usize::MAX };
         let tables = ChannelTables::new(&geometry, weights, scale, &regions, weight_bytes)?;
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
         let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, tables, tensors, result, form, split, block_pixels })
+        Ok(Self { info, kernel, geometry, regions, tables, tensors, result, form, split, block_pixels, channel_block })
     }
 
     /// Images whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
@@ -85,12 +92,12 @@ impl Int8ConvStep {
         mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
-    /// How many images are gathered as one row of pixels, so that the weights pass once for all of them: every one, where
-    /// this part computes whole images with the same tables and they lie side by side in the outputs.
-    fn gathered_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
+    /// How many images a walk over the weights computes. With gathered panels every one, where this part computes whole images
+    /// with the same tables and they lie side by side in the outputs; read where they lie, every one with the same tables.
+    fn images_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
         let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
-        let dense = self.tensors.has_dense_outputs(geometry.output_pixels());
-        if self.form != SourceForm::Direct && whole && dense && !self.tables.is_dynamic() { images.max(1) } else { 1 }
+        let possible = self.form == SourceForm::Direct || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
+        if possible && !self.tables.is_dynamic() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
@@ -120,25 +127,25 @@ impl Int8ConvStep {
     }
 }
 
-/// One image's run of a part: everything that its blocks share.
+/// A part's run on some images: everything that their blocks share.
 struct ImageRun<'a> {
     step: &'a Int8ConvStep,
     geometry: &'a ConvGeometry,
     ranges: PartRanges,
     tables: ImageTables<'a>,
+    /// The first image.
     addresses: ImageAddresses,
-    /// Images whose pixels are gathered as one row; 1 where only a part of the image is.
+    /// Images that the weights pass by together.
     images: usize,
 }
 
 impl ImageRun<'_> {
-    /// The block of `region` (with valid taps `taps`) for `group`, reading pixels from `src`.
-    fn block(&self, region: &Region, class: usize, group: usize, src: Pixels<*const u8>, taps: Taps) -> Int8Block {
+    /// The block of `region` (with valid taps `taps`) for some channels of `group`, reading pixels from `src`.
+    fn block(&self, region: &Region, class: usize, group: usize, wanted: Range<usize>, src: Pixels<*const u8>, taps: Taps) -> Int8Block {
         let (step, geometry) = (self.step, self.geometry);
         let shape = geometry.weight_shape();
-        let channel = self.ranges.channels.start;
-        let channels = self.ranges.channels.len();
-        let last = group + 1 == geometry.groups && self.ranges.channels.end == shape.oc;
+        let (channel, channels) = (wanted.start, wanted.len());
+        let last = group + 1 == geometry.groups && wanted.end == shape.oc;
         let first_channel = group * shape.oc + channel;
         let padded = if last { step.tensors.dst.layout.inner_padding() } else { 0 };
         let first_tap = region.tap_rows.start * geometry.kernel[1] + region.tap_cols.start;
@@ -150,7 +157,24 @@ impl ImageRun<'_> {
         let stored_channels = if matches!(step.result, Int8Result::U8 { .. }) { channels + padded } else { channels };
         let (rows, cols) = (region.rows.len(), region.cols.len());
         let panel_stride = shape.panel_bytes();
-        let block = Int8Block { src, rows, cols, taps, weights, panel_stride, channels, stored_channels, comp, mult, bias, output };
+        // Only a block of all taps reads whole panels.
+        let whole = region.tap_rows.len() * region.tap_cols.len() == shape.taps;
+        let channels_behind = if whole { (self.ranges.channels.end - wanted.end).min(self.step.channel_block) } else { 0 };
+        let block = Int8Block {
+            src,
+            rows,
+            cols,
+            taps,
+            weights,
+            panel_stride,
+            panels_behind: channels_behind.div_ceil(PANEL_CHANNELS),
+            channels,
+            stored_channels,
+            comp,
+            mult,
+            bias,
+            output,
+        };
         if cols == 1 && rows > 1 { transposed(block) } else { block }
     }
 
@@ -159,17 +183,22 @@ impl ImageRun<'_> {
         let (step, geometry) = (self.step, self.geometry);
         let shape = geometry.weight_shape();
         let pixel = pixel_bytes(&step.tensors.src);
-        for group in 0..geometry.groups {
+        let all = &self.ranges.channels;
+        let blocks = || all.clone().step_by(step.channel_block.min(all.len()).max(1));
+        for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
+            let channels = start..all.end.min(start.saturating_add(step.channel_block));
             for (region, class) in &step.regions {
                 // A region of a merged row is the whole row.
                 let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
                 for piece in self.ranges.pieces(region, step.block_pixels) {
                     let taps = geometry.taps(&piece, pixel, shape.groups_per_tap(), ROW_BYTES, K_GROUP);
                     let src = source_pixels(self.addresses.src, pixel, geometry, &piece, group * shape.ic);
-                    let block = self.block(&piece, *class, group, src, taps);
-                    // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights,
-                    // tables and outputs cover the channels (checked when planned); parts write disjoint places.
-                    unsafe { step.kernel.run(&block, kernel_scratch) };
+                    let block = self.block(&piece, *class, group, channels.clone(), src, taps);
+                    for block in step.tensors.in_images(block, self.images) {
+                        // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights,
+                        // tables and outputs cover the channels (checked when planned); parts write disjoint places.
+                        unsafe { step.kernel.run(&block, kernel_scratch) };
+                    }
                 }
             }
         }
@@ -208,7 +237,7 @@ impl ImageRun<'_> {
                 let (row, col) = (start / width, start % width);
                 let piece = Region { rows: row..row + 1, cols: col..col + (end - start), ..region.clone() };
                 let src = Pixels { start: panel.as_ptr(), row_stride: 0, col_stride: row_bytes as isize };
-                let block = self.block(&piece, *class, group, src, taps);
+                let block = self.block(&piece, *class, group, self.ranges.channels.clone(), src, taps);
                 // SAFETY: the panel holds these pixels; the rest as in `run_direct`.
                 unsafe { step.kernel.run(&block, kernel_scratch) };
             }
@@ -262,7 +291,7 @@ impl Step for Int8ConvStep {
         let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let panel = &mut rest[..self.gather_bytes()];
-        let together = self.gathered_together(geometry, &ranges, images);
+        let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);

@@ -1,7 +1,7 @@
 //! Where the pixels of a block lie in a layer's tensors, and what the epilogue makes of them.
 use super::geometry::{ConvGeometry, Region};
 use crate::graph::Bounds;
-use crate::kernels::{Int8Output, Pixels, Requantize, Residual};
+use crate::kernels::{Int8Block, Int8Output, Pixels, Requantize, Residual};
 use crate::ops::step::Tensor;
 
 /// What becomes of an int8 layer's `f`.
@@ -70,6 +70,45 @@ pub struct ImageAddresses {
     pub dst: *mut u8,
 }
 
+/// Shows `change` the row and pixel strides of a block's source, residual and destination, each with its own number.
+fn each_pixels(block: &mut Int8Block, [src, residual, dst]: [isize; 3], change: impl Fn(&mut isize, &mut isize, isize)) {
+    change(&mut block.src.row_stride, &mut block.src.col_stride, src);
+    match &mut block.output {
+        Int8Output::U8 { dst: to, residual: added, .. } => {
+            change(&mut to.row_stride, &mut to.col_stride, dst);
+            if let Some(added) = added {
+                change(&mut added.src.row_stride, &mut added.src.col_stride, residual);
+            }
+        }
+        Int8Output::F32 { dst: to, residual: added, .. } => {
+            change(&mut to.row_stride, &mut to.col_stride, dst);
+            if let Some(added) = added {
+                change(&mut added.row_stride, &mut added.col_stride, residual);
+            }
+        }
+        Int8Output::I32 { dst: to } => change(&mut to.row_stride, &mut to.col_stride, dst),
+    }
+}
+
+/// Moves an output `image` images on.
+fn move_output(output: &mut Int8Output, image: isize, [_, residual, dst]: [isize; 3]) {
+    match output {
+        Int8Output::U8 { dst: to, residual: added, .. } => {
+            to.start = to.start.wrapping_offset(image * dst);
+            if let Some(added) = added {
+                added.src.start = added.src.start.wrapping_offset(image * residual);
+            }
+        }
+        Int8Output::F32 { dst: to, residual: added, .. } => {
+            to.start = to.start.wrapping_offset(image * dst);
+            if let Some(added) = added {
+                added.start = added.start.wrapping_offset(image * residual);
+            }
+        }
+        Int8Output::I32 { dst: to } => to.start = to.start.wrapping_offset(image * dst),
+    }
+}
+
 /// The tensors of a convolution or linear layer.
 #[derive(Debug, Clone)]
 pub struct LayerTensors {
@@ -107,6 +146,32 @@ impl LayerTensors {
     pub fn has_dense_outputs(&self, pixels: usize) -> bool {
         let dense = |tensor: &Tensor| tensor.sample_bytes == self.images() * pixels * pixel_bytes(tensor);
         dense(&self.dst) && self.residual.as_ref().is_none_or(dense)
+    }
+
+    /// The same block in each of `images` images. A block of one row becomes one block of all images: a row of pixels is a row
+    /// of each, a single pixel makes a row across the images. So the few pixels of a border fill a kernel's tiles.
+    pub fn in_images(&self, block: Int8Block, images: usize) -> impl Iterator<Item = Int8Block> {
+        let stride = |tensor: &Tensor| (tensor.sample_bytes / self.images().max(1)) as isize;
+        let strides = [stride(&self.src), self.residual.as_ref().map_or(0, stride), stride(&self.dst)];
+        let mut block = block;
+        let blocks = if images > 1 && block.rows == 1 {
+            if block.cols == 1 {
+                block.cols = images;
+                each_pixels(&mut block, strides, |_, col_stride, stride| *col_stride = stride);
+            } else {
+                block.rows = images;
+                each_pixels(&mut block, strides, |row_stride, _, stride| *row_stride = stride);
+            }
+            1
+        } else {
+            images
+        };
+        (0..blocks).map(move |image| {
+            let mut block = block;
+            block.src.start = block.src.start.wrapping_offset(image as isize * strides[0]);
+            move_output(&mut block.output, image as isize, strides);
+            block
+        })
     }
 
     /// Bytes from one image of the source to the next.
