@@ -1,7 +1,6 @@
 //! A network whose late layers have large weights and small images, so that several samples pass them at a time: the bits are
 //! those of each sample alone, for every batch, thread count and instruction set.
-use rsquant::graph::builder::{Conv2dAttributes, GraphBuilder};
-use rsquant::graph::{Graph, Padding};
+use rsquant::graph::{Conv2dAttributes, Graph, GraphBuilder, Padding};
 use rsquant::isa::Isa;
 use rsquant::pipeline::{Context, ContextOptions, FloatGraph, Model, Prepared, Session, SessionOptions};
 use rsquant::quantize::QConfig;
@@ -50,7 +49,7 @@ fn network() -> Graph {
     }
     let pooled = builder.global_average_pool("pool", x).unwrap();
     let flat = builder.flatten("flat", pooled, 1).unwrap();
-    let logits = builder.linear("logits", flat, &noise(CLASSES * 344, 77), None, CLASSES).unwrap();
+    let logits = builder.linear("logits", flat, &noise(CLASSES * 344, 77), None, CLASSES, 344).unwrap();
     builder.finish(&[logits]).unwrap()
 }
 

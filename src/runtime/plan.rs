@@ -6,7 +6,7 @@ use super::memory_plan::{Life, place};
 use super::orders::orders;
 use super::stages::{Stage, stages};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
+use crate::graph::{ConvWeights, Graph, Op, ValueId, ValueType, infer_shapes, keeps_samples_apart};
 use crate::isa::Isa;
 use crate::memory;
 use crate::ops::{DYNAMIC_ENTRY_BYTES, Element, Kernels, Order, Slot, Step, StepInputs, Tensor, TensorLayout, build_step, copy_step};
@@ -309,7 +309,12 @@ impl Planner<'_> {
         for step in 0..self.drafts.len() {
             let draft = &self.drafts[step];
             let Work::Node { index, .. } = draft.work else { continue };
-            let fuses = matches!(self.graph.nodes[index].op, Op::Conv2d(_) | Op::Linear(_));
+            let fuses = match &self.graph.nodes[index].op {
+                Op::Conv2d(_) => true,
+                // A dynamic one leaves its accumulators in the output before it looks at the residual.
+                Op::Linear(linear) => !matches!(linear.weights, ConvWeights::Dynamic { .. }),
+                _ => false,
+            };
             let &[src, residual] = draft.inputs.as_slice() else { continue };
             let (output, root) = (draft.output, self.root(residual));
             let in_arena = |place: usize| matches!(self.places[place].kind, PlaceKind::Arena);
@@ -377,8 +382,14 @@ impl Planner<'_> {
         let list: Vec<Life> = arena_places
             .iter()
             .map(|&place| {
-                let bytes = self.places[place].bytes.saturating_mul(holds(place).0);
-                Life { bytes, steps: lives[place].clone().expect("filtered above") }
+                let (samples, whole_chunk) = holds(place);
+                let life = lives[place].clone().expect("filtered above");
+                // A stage's steps come back for each group of samples: what other groups left there must outlive them all.
+                let steps = match (stage_of(*life.start()), stage_of(*life.end())) {
+                    (Some(first), Some(last)) if whole_chunk => first.steps.start..=last.steps.end - 1,
+                    _ => life,
+                };
+                Life { bytes: self.places[place].bytes.saturating_mul(samples), steps }
             })
             .collect();
         let (offsets, arena_bytes) = place(&list);

@@ -209,6 +209,7 @@ impl Product {
                     taps: Taps { run: self.shape.groups_per_tap(), ..taps },
                     weights: matrix.weights.panels.as_ptr().cast(),
                     panel_stride: self.shape.panel_bytes(),
+                    panels_behind: 0,
                     channels: columns,
                     stored_channels: columns,
                     comp: self.zeros.as_ptr(),
