@@ -184,6 +184,12 @@
 /// Count what each step costs: `rsq_session_profile`. Takes two readings of the clock a step.
 #define RSQ_SESSION_PROFILE 2
 
+/// JSON: every figure, for programs.
+#define RSQ_REPORT_JSON 1
+
+/// One HTML page without scripts that needs nothing else, for people.
+#define RSQ_REPORT_HTML 2
+
 /// f32 weights get one scale for all output channels, instead of one each.
 #define RSQ_WEIGHTS_PER_TENSOR 1
 
@@ -275,6 +281,9 @@ typedef struct rsq_qconfig rsq_qconfig;
 /// Shared. An immutable recipe: a qconfig and the qparams that a calibration came to, without any data. docs/RECIPE.md has
 /// its JSON.
 typedef struct rsq_recipe rsq_recipe;
+
+/// Shared. The layers of a calibrated graph, ranked by what each costs where it alone is int8.
+typedef struct rsq_sensitivity rsq_sensitivity;
 
 /// Exclusive. The memory of one run at a time. For N threads make N sessions of one model.
 typedef struct rsq_session rsq_session;
@@ -613,6 +622,78 @@ typedef struct rsq_output_comparison {
     /// Its name, UTF-8.
     char name[RSQ_NAME_BYTES];
 } rsq_output_comparison;
+
+/// Is told steps done and steps in all, on the thread that made the call. 0 goes on; any other number ends the call with
+/// `RSQ_CANCELLED`. It must not throw.
+typedef int32_t (*rsq_step_fn)(void *user_data, uint64_t done, uint64_t total);
+
+/// What a layer costs where it alone is int8: its input and weights are quantized, everything else is float. Set `struct_size`
+/// before the call.
+typedef struct rsq_layer_sensitivity {
+    /// `sizeof(rsq_layer_sensitivity)`, set by the caller.
+    uint32_t struct_size;
+    /// Its int8 precision, one of `RSQ_PRECISION_`.
+    int32_t precision;
+    /// Multiply-accumulates of one sample.
+    uint64_t macs;
+    /// `20 log10(|x| / |x - x_q|)` of all outputs together, in dB; infinite where nothing is lost.
+    double sqnr_db;
+    /// Cosine of the angle between the outputs and the float ones.
+    double cosine;
+    /// Its share, 0 to 1, of the error energies of all layers.
+    double error_share;
+    /// Bytes of the full name. `name` holds only its beginning if this is `RSQ_NAME_BYTES` or more.
+    uint32_t name_length;
+    /// 0.
+    uint32_t reserved;
+    /// The node's name, UTF-8.
+    char name[RSQ_NAME_BYTES];
+    /// The operator as ONNX calls it, such as "Conv".
+    char op_type[RSQ_SHORT_NAME_BYTES];
+} rsq_layer_sensitivity;
+
+/// A caller's measure of a model: writes it to `out_metric`, larger is better, and returns 0; any other number ends the call with
+/// `RSQ_CALLBACK`. `model` is freed after the callback. It is called on the thread that made the call, may use any function of
+/// the library, and must not throw.
+typedef int32_t (*rsq_metric_fn)(void *user_data, const struct rsq_model *model, double *out_metric);
+
+/// What is to be reached and what it may cost. At least one of `target`, `max_float_layers` and `max_float_macs` is given.
+typedef struct rsq_tune_options {
+    /// `sizeof(rsq_tune_options)`.
+    uint32_t struct_size;
+    /// Layers to leave in float at most; 0: any number.
+    uint32_t max_float_layers;
+    /// The metric that is enough; 0: as much as the budget allows.
+    double target;
+    /// Share, up to 1, of the multiply-accumulates that may run in float; 0: all.
+    double max_float_macs;
+    /// The measure of a model; NULL: the outputs' SQNR in dB on the inputs of the call, for which no labels are needed.
+    rsq_metric_fn metric;
+    /// Handed to `metric`.
+    void *metric_data;
+    /// Is told how far the work is; NULL: nobody.
+    rsq_step_fn progress;
+    /// Handed to `progress`.
+    void *progress_data;
+} rsq_tune_options;
+
+/// What was found. Set `struct_size` before the call.
+typedef struct rsq_tune_result {
+    /// `sizeof(rsq_tune_result)`, set by the caller.
+    uint32_t struct_size;
+    /// 1 if the target is reached, or there is none.
+    int32_t reached;
+    /// Layers left in float.
+    uint32_t float_layers;
+    /// Models that were measured.
+    uint32_t trials;
+    /// The metric of the model that was found.
+    double metric;
+    /// The metric with every layer int8.
+    double int8_metric;
+    /// Share, 0 to 1, of the multiply-accumulates that run in float.
+    double float_macs;
+} rsq_tune_result;
 
 /// Weights of a convolution, `[out_channels, in_channels / groups, kernel_height, kernel_width]`, or of a GEMM, `[n, k]`. All is
 /// copied.
@@ -1457,6 +1538,72 @@ rsq_status rsq_comparison_output_info(const struct rsq_comparison *comparison,
 
 /// Frees a comparison. NULL and stale handles are ignored.
 void rsq_comparison_free(struct rsq_comparison *comparison);
+
+/// Quantizes each layer alone and ranks the layers by what that costs the outputs; the prepared stays as it is. `inputs` are one
+/// batch of any size, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
+/// it. The caller frees `*out`.
+///
+/// Statuses: as `rsq_convert` and `rsq_compare`, and `CANCELLED` (by `progress`).
+rsq_status rsq_sensitivity_new(const struct rsq_prepared *prepared,
+                               const struct rsq_tensor_view *inputs,
+                               size_t input_count,
+                               rsq_step_fn progress,
+                               void *user_data,
+                               struct rsq_sensitivity **out);
+
+/// Number of layers ranked. 0 for a bad handle.
+size_t rsq_sensitivity_layer_count(const struct rsq_sensitivity *sensitivity);
+
+/// What a layer costs; index 0 is the most harmful. Set `out->struct_size` before.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `NOT_FOUND` (no such index).
+rsq_status rsq_sensitivity_layer_info(const struct rsq_sensitivity *sensitivity,
+                                      size_t index,
+                                      struct rsq_layer_sensitivity *out);
+
+/// Frees a ranking. NULL and stale handles are ignored.
+void rsq_sensitivity_free(struct rsq_sensitivity *sensitivity);
+
+/// Finds the layers to leave in float: the fewest of the most harmful ones with which the metric reaches the target, within the
+/// budget. The prepared stays as it is. `inputs`, one batch of any size, rank the layers. Gives a recipe (the qconfig with those
+/// layers in float, and all qparams) and its model, which the caller frees. With a target out of reach of the budget the best that
+/// the budget gives is found, and `reached` is 0.
+///
+/// Statuses: as `rsq_sensitivity_new`; `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (no target and no budget, or a number that is none),
+/// `CALLBACK` (the metric failed or is NaN), `CANCELLED` (by `progress`).
+rsq_status rsq_tune(const struct rsq_prepared *prepared,
+                    const struct rsq_tensor_view *inputs,
+                    size_t input_count,
+                    const struct rsq_tune_options *options,
+                    struct rsq_tune_result *out,
+                    struct rsq_recipe **out_recipe,
+                    struct rsq_model **out_model);
+
+/// Writes the report of a quantization to memory, UTF-8: the layers with what they cost and why some are float, the tensors with
+/// their distributions and the ranges chosen. `model` was converted from `prepared`; `comparison` and `sensitivity` may be NULL, and
+/// what they would tell is left out then. `format` is one of `RSQ_REPORT_`. First call with `buffer` NULL, which tells the length
+/// without the NUL, then with a buffer of `capacity` bytes, at least one more than that.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the format; the buffer is too small),
+/// `NOT_CALIBRATED`, `MISMATCH` (comparison or sensitivity are of another model), `OUT_OF_MEMORY`.
+rsq_status rsq_report_to_buffer(const struct rsq_prepared *prepared,
+                                const struct rsq_model *model,
+                                const struct rsq_comparison *comparison,
+                                const struct rsq_sensitivity *sensitivity,
+                                int32_t format,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *out_length);
+
+/// Writes the same to a file, which is replaced at once or stays as it was.
+///
+/// Statuses: as `rsq_report_to_buffer`, and `IO`.
+rsq_status rsq_report_save(const struct rsq_prepared *prepared,
+                           const struct rsq_model *model,
+                           const struct rsq_comparison *comparison,
+                           const struct rsq_sensitivity *sensitivity,
+                           int32_t format,
+                           const char *utf8_path);
 
 /// Packs the weights of a convolution or GEMM. `context` may be NULL. The caller frees `*out`.
 ///

@@ -30,6 +30,7 @@
 #include "rsquant/compare.hpp"
 #include "rsquant/graph_builder.hpp"
 #include "rsquant/observer.hpp"
+#include "rsquant/tune.hpp"
 #include "rsquant/operator.hpp"
 
 #endif  // RSQUANT_HPP

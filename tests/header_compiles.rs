@@ -58,6 +58,13 @@ fn layout_conditions() -> Vec<String> {
         rsq_layer_comparison {
             struct_size, precision, values, sqnr_db, cosine, clip_low, clip_high, name_length, reserved, name, op_type
         }
+        rsq_layer_sensitivity {
+            struct_size, precision, macs, sqnr_db, cosine, error_share, name_length, reserved, name, op_type
+        }
+        rsq_tune_options {
+            struct_size, max_float_layers, target, max_float_macs, metric, metric_data, progress, progress_data
+        }
+        rsq_tune_result { struct_size, reached, float_layers, trials, metric, int8_metric, float_macs }
         rsq_output_comparison { struct_size, name_length, sqnr_db, cosine, top1_agreement, name }
         rsq_step_info { struct_size, name_length, macs, name, op_type, kernel }
     }

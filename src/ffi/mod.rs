@@ -7,7 +7,7 @@
 //! | `guard` | the boundary that no panic crosses |
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
-//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare` | the functions, one file an object |
+//! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare`, `sensitivity`, `tune`, `report` | the functions, one file an object |
 //! | `packed`, `operator`, `quantize` | the operator door |
 //! | `observer` | the observer door |
 //! | `graph_builder`, `graph_builder_shapes` | graphs without an ONNX file |
@@ -41,9 +41,12 @@ mod profile;
 mod qconfig;
 mod quantize;
 mod recipe;
+mod report;
+mod sensitivity;
 mod session;
 mod status;
 mod tensors;
+mod tune;
 mod version;
 
 #[cfg(test)]
@@ -69,7 +72,10 @@ pub use profile::*;
 pub use qconfig::*;
 pub use quantize::*;
 pub use recipe::*;
+pub use report::*;
+pub use sensitivity::*;
 pub use session::*;
 pub use status::*;
 pub use tensors::*;
+pub use tune::*;
 pub use version::*;

@@ -160,7 +160,11 @@ impl Report {
     }
 }
 
-fn save(text: &str, path: &Path) -> Result<()> {
+/// Writes a report's text to a file, atomically.
+///
+/// # Errors
+/// `Io`.
+pub fn save(text: &str, path: &Path) -> Result<()> {
     replace_file(path, |file| file.write_all(text.as_bytes()).map_err(|error| Error::io(path, &error)))
 }
 

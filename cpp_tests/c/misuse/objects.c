@@ -165,6 +165,14 @@ void *object_new(object_type type) {
             object = builder;
             break;
         }
+        case OBJECT_SENSITIVITY: {
+            const int64_t dims[] = {BATCH, 3, 20, 20};
+            const rsq_tensor_view input = {images, sizeof(float) * BATCH * IMAGE_FLOATS, RSQ_DTYPE_F32, 4, dims, NULL};
+            rsq_sensitivity *sensitivity = NULL;
+            require(rsq_sensitivity_new(living[OBJECT_PREPARED], &input, 1, NULL, NULL, &sensitivity), "rsq_sensitivity_new");
+            object = sensitivity;
+            break;
+        }
         case OBJECT_TYPES:
             break;
     }
@@ -185,6 +193,7 @@ void object_free(object_type type, void *object) {
         case OBJECT_OPERATOR: rsq_operator_free(object); break;
         case OBJECT_OBSERVER: rsq_observer_free(object); break;
         case OBJECT_BUILDER: rsq_graph_builder_free(object); break;
+        case OBJECT_SENSITIVITY: rsq_sensitivity_free(object); break;
         case OBJECT_TYPES: break;
     }
 }

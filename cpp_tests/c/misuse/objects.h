@@ -17,6 +17,7 @@ typedef enum object_type {
     OBJECT_OPERATOR, /* the GEMM */
     OBJECT_OBSERVER, /* that has seen values */
     OBJECT_BUILDER,  /* with an input [1, 4, 4, 4], which is value 0, and an output */
+    OBJECT_SENSITIVITY, /* of the prepared */
     OBJECT_TYPES
 } object_type;
 
