@@ -1,58 +1,69 @@
-//! Int8 kernels on ResNet-50's GEMM shapes, in 10^9 multiply-adds a second on one thread, beside the roof of the
-//! AVX2 kernel (a loop of `vpmaddwd` and `vpaddd` alone) measured in the same run.
+//! Int8 kernels on ResNet-50's shapes as GEMMs, on one thread, in 10^9 operations a second (two a multiply-add), beside the
+//! roof of each kernel's products (a loop of them alone) measured in the same run, and the operations a clock cycle of both.
 //!
-//! Columns: `kernel` runs on panels that are there already; `with widening` gathers each block of pixels first, as the
-//! convolution driver does for a 1x1 kernel. `cargo bench --bench int8_kernels avx2 layer` runs the kernels and shapes
-//! whose names hold those words.
-use rsquant::isa::Isa;
-use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, SourceForm, SourceShape, Taps, int8_kernels};
-use rsquant::tensor::AlignedBuffer;
-use std::time::Instant;
+//! Columns: `kernel` runs on panels that are there already; `gathered`, for kernels that want them, gathers each block of
+//! pixels first, as the convolution driver does. Behind them what the AMX kernel's cost model expects of the layer on a CPU
+//! that has AMX, as a share of its roof. `cargo bench --bench int8_kernels avx2 L3` runs the kernels and shapes whose names
+//! hold those words.
+#[path = "support/resnet50.rs"]
+mod resnet50;
+#[path = "support/roofs.rs"]
+mod roofs;
 
-/// Name, pixels, k, output channels.
-const SHAPES: [(&str, usize, usize, usize); 6] = [
-    ("1x1 layer 1", 3136, 64, 256),
-    ("1x1 layer 3", 196, 1024, 256),
-    ("3x3 layer 2", 784, 1152, 128),
-    ("3x3 layer 4", 49, 4608, 512),
-    ("1x1 layer 4", 49, 2048, 512),
-    ("classifier", 1, 2048, 1000),
-];
-/// Pixels of a block.
-const BLOCK_PIXELS: [usize; 4] = [24, 48, 96, 256];
-/// A measurement is the best of that many.
-const REPEATS: usize = 7;
+use resnet50::{LAYERS, Layer};
+use roofs::{clock_hz, fastest, roof_of};
+use rsquant::isa::Isa;
+use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, SourceShape, Taps, int8_kernels};
+use rsquant::tensor::AlignedBuffer;
+
+/// Pixels of a block: a multiple of every tile.
+const BLOCK_PIXELS: usize = 256;
 
 fn main() {
-    for kernel in int8_kernels(Isa::AmxInt8) {
-        for (name, pixels, k, channels) in SHAPES {
-            let words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
-            if !words.into_iter().all(|word| name.contains(&word) || kernel.name().contains(&word)) {
-                continue;
-            }
-            print!("{:24} {name:12} m={pixels:<5} k={k:<5} n={channels:<5} roof {:5.1}", kernel.name(), roof());
-            for block_pixels in BLOCK_PIXELS {
-                let mut gemm = Gemm::new(kernel.as_ref(), pixels, k, channels, block_pixels.min(pixels));
-                let alone = gemm.gmacs(false);
-                let widening = gemm.gmacs(true);
-                print!("  | block {block_pixels:3}: kernel {alone:5.1}, with widening {widening:5.1}");
-                if block_pixels >= pixels {
-                    break;
-                }
-            }
-            println!();
+    println!("clock {:.2} GHz", clock_hz() / 1e9);
+    for isa in Isa::ALL {
+        match roof_of(isa) {
+            Some(roof) => println!("roof of {isa}: {roof}"),
+            None => println!("roof of {isa}: not on this CPU"),
         }
     }
-}
-
-/// The seconds of the fastest of [`REPEATS`] runs.
-fn fastest(mut run: impl FnMut()) -> f64 {
-    let seconds = (0..REPEATS).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted = |kernel: &str, layer: &str| words.iter().all(|word| layer.contains(word.as_str()) || kernel.contains(word.as_str()));
+    for kernel in int8_kernels(Isa::AmxInt8) {
+        let (mut mop, mut seconds, mut roof_seconds) = (0.0, 0.0, 0.0);
+        for layer in LAYERS.iter().filter(|layer| wanted(kernel.name(), layer.name)) {
+            let roof = roof_of(kernel.isa());
+            let mut gemm = Gemm::new(kernel.as_ref(), layer);
+            let alone = gemm.gops(false);
+            let Layer { name, pixels, k, channels, residual, .. } = *layer;
+            print!("{:26} {name:13} m={pixels:<5} k={k:<4} n={channels:<4}{}", kernel.name(), if residual { " +" } else { "  " });
+            print!(" kernel {alone:7.1}");
+            if let Some(roof) = roof {
+                print!(
+                    " ({:3.0} % of {:.0} GOPS, {:3.0} op a cycle)",
+                    100.0 * alone / roof.gops,
+                    roof.gops,
+                    alone / roof.gops * roof.per_cycle
+                );
+                roof_seconds += layer.count as f64 * layer.mop() / roof.gops / 1e3;
+            }
+            if gemm.form() != SourceForm::Direct {
+                print!(", gathered {:7.1}", gemm.gops(true));
+            }
+            println!(", on AMX {:3.0} %", 100.0 * layer.expected_amx_share());
+            mop += layer.count as f64 * layer.mop();
+            seconds += layer.count as f64 * layer.mop() / alone / 1e3;
+        }
+        if seconds > 0.0 {
+            let share = if roof_seconds > 0.0 { format!(", {:.0} % of its roof", 100.0 * roof_seconds / seconds) } else { String::new() };
+            println!("{:26} all layers   {:.0} MOP in {:.2} ms: {:.0} GOPS{share}", kernel.name(), mop, 1e3 * seconds, mop / seconds / 1e3);
+        }
+    }
+    let (mop, at_share): (f64, f64) = LAYERS.iter().fold((0.0, 0.0), |(mop, cycles), layer| {
+        let layers = layer.count as f64 * layer.mop();
+        (mop + layers, cycles + layers / layer.expected_amx_share())
     });
-    seconds.fold(f64::INFINITY, f64::min)
+    println!("expected of the AMX kernel over the network: {:.0} % of its roof", 100.0 * mop / at_share);
 }
 
 struct Gemm<'a> {
@@ -60,18 +71,22 @@ struct Gemm<'a> {
     pixels: usize,
     k: usize,
     channels: usize,
-    block_pixels: usize,
+    residual: bool,
+    mop: f64,
     src: AlignedBuffer,
     panel: AlignedBuffer,
     weights: AlignedBuffer,
     comp: Vec<i32>,
     factors: Vec<f32>,
     dst: AlignedBuffer,
+    added: AlignedBuffer,
     scratch: AlignedBuffer,
 }
 
 impl<'a> Gemm<'a> {
-    fn new(kernel: &'a dyn Int8Kernel, pixels: usize, k: usize, channels: usize, block_pixels: usize) -> Self {
+    fn new(kernel: &'a dyn Int8Kernel, layer: &Layer) -> Self {
+        // As packed: `ic` padded to 4 (the stem has 49 taps of 3 channels).
+        let (pixels, k, channels) = (layer.pixels, if layer.k == 147 { 196 } else { layer.k }, layer.channels);
         let panels = channels.div_ceil(16);
         let zeroed = |len: usize| AlignedBuffer::zeroed(len, "bench").expect("memory");
         let random = |len: usize| {
@@ -83,30 +98,37 @@ impl<'a> Gemm<'a> {
             pixels,
             k,
             channels,
-            block_pixels,
+            residual: layer.residual,
+            mop: layer.mop(),
             src: random(pixels * k),
             panel: zeroed(2 * pixels * k + 4096),
             weights: random(panels * k * 16 + 4096),
             comp: vec![0; panels * 16],
             factors: vec![0.001; panels * 16],
             dst: zeroed(pixels * channels),
+            added: random(pixels * channels),
             scratch: zeroed(kernel.scratch_bytes(k).next_multiple_of(64)),
         }
     }
 
+    fn form(&self) -> SourceForm {
+        self.kernel.source_form(&SourceShape { taps: [1, 1], groups: self.k / 4, merged: true, cols: self.pixels })
+    }
+
     /// Times all pixels block by block; `widening` gathers each block's panel inside the measured time.
-    fn gmacs(&mut self, widening: bool) -> f64 {
-        let form = self.kernel.source_form(&SourceShape { taps: [1, 1], groups: self.k / 4, merged: true, cols: self.pixels });
+    fn gops(&mut self, widening: bool) -> f64 {
+        let form = self.form();
         self.kernel.enter();
         self.run(form, true);
         let seconds = fastest(|| self.run(form, widening));
         self.kernel.leave();
-        (self.pixels * self.k * self.channels) as f64 / seconds / 1e9
+        // Of the layer: padding is not counted.
+        self.mop / seconds / 1e3
     }
 
     fn run(&mut self, form: SourceForm, widening: bool) {
-        for start in (0..self.pixels).step_by(self.block_pixels) {
-            let cols = self.block_pixels.min(self.pixels - start);
+        for start in (0..self.pixels).step_by(BLOCK_PIXELS) {
+            let cols = BLOCK_PIXELS.min(self.pixels - start);
             // SAFETY: the buffers were made for `pixels` pixels and `channels` channels; a block's pixels are some of them.
             unsafe {
                 let (src, pixel_bytes) = match form {
@@ -122,6 +144,8 @@ impl<'a> Gemm<'a> {
                     }
                 };
                 let dst = self.dst.as_mut_ptr().add(start * self.channels);
+                let added = self.added.as_ptr().add(start * self.channels);
+                let added = Pixels { start: added, row_stride: 0, col_stride: self.channels as isize };
                 let block = Int8Block {
                     src: Pixels { start: src, row_stride: 0, col_stride: pixel_bytes as isize },
                     rows: 1,
@@ -145,7 +169,7 @@ impl<'a> Gemm<'a> {
                     bias: self.factors.as_ptr(),
                     output: Int8Output::U8 {
                         dst: Pixels { start: dst, row_stride: 0, col_stride: self.channels as isize },
-                        residual: None,
+                        residual: self.residual.then_some(Residual { src: added, zero_point: 100, ratio: 0.5 }),
                         requantize: Requantize { zero_point: 128, low: -128.0, high: 127.0 },
                     },
                 };
@@ -153,45 +177,4 @@ impl<'a> Gemm<'a> {
             }
         }
     }
-}
-
-/// The AVX2 roof in 10^9 multiply-adds a second: 12 chains of `vpmaddwd` and `vpaddd` on registers.
-#[cfg(target_arch = "x86_64")]
-fn roof() -> f64 {
-    if !std::arch::is_x86_feature_detected!("avx2") {
-        return f64::NAN;
-    }
-    const ROUNDS: usize = 200_000;
-    let seconds = fastest(|| {
-        // SAFETY: the CPU has AVX2; the loop touches registers only.
-        unsafe {
-            std::arch::asm!(
-                "2:",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm0, ymm0, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm1, ymm1, ymm13",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm2, ymm2, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm3, ymm3, ymm13",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm4, ymm4, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm5, ymm5, ymm13",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm6, ymm6, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm7, ymm7, ymm13",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm8, ymm8, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm9, ymm9, ymm13",
-                "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm10, ymm10, ymm12",
-                "vpmaddwd ymm13, ymm14, ymm15", "vpaddd ymm11, ymm11, ymm13",
-                "dec {rounds}",
-                "jnz 2b",
-                rounds = inout(reg) ROUNDS => _,
-                out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _, out("ymm5") _, out("ymm6") _,
-                out("ymm7") _, out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _, out("ymm12") _, out("ymm13") _,
-                options(nostack, nomem)
-            );
-        }
-    });
-    (ROUNDS * 12 * 16) as f64 / seconds / 1e9
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn roof() -> f64 {
-    f64::NAN
 }

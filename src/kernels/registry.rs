@@ -8,6 +8,7 @@ use super::x86::{
     avx2::Int8Avx2,
     avx512_vnni::Int8Avx512Vnni,
     depthwise_avx2::DepthwiseAvx2,
+    depthwise_avx512::DepthwiseAvx512,
 };
 use super::{DepthwiseKernel, Int8Kernel};
 use crate::error::{Error, Result};
@@ -64,6 +65,9 @@ pub fn depthwise_kernels(cap: Isa) -> Vec<Box<dyn DepthwiseKernel>> {
     let mut kernels: Vec<Box<dyn DepthwiseKernel>> = Vec::new();
     #[cfg(all(target_arch = "x86_64", feature = "x86"))]
     {
+        if let Some(proof) = Avx512Vnni::detect() {
+            kernels.push(Box::new(DepthwiseAvx512::new(proof)));
+        }
         if let Some(proof) = Avx2::detect() {
             kernels.push(Box::new(DepthwiseAvx2::new(proof)));
         }

@@ -7,6 +7,8 @@ pub mod avx2;
 pub mod avx512_vnni;
 pub mod avx_vnni;
 pub mod depthwise_avx2;
+pub mod depthwise_avx512;
+mod depthwise_lanes;
 pub mod epilogue_avx2;
 pub mod epilogue_avx512;
 pub mod pixel_tiles;
