@@ -378,7 +378,18 @@ impl Step for Int8BinaryStep {
                 match self.op {
                     ByteOp::Add(params) => add_u8(self.isa, a, same(), params, dst),
                     ByteOp::Mul(params) => mul_u8(self.isa, a, same(), params, dst),
-                    ByteOp::Gate(params) => mul_u8_by_channel(self.isa, a, run.memory.read::<u8>(&self.b, sample, 0, pixel), params, dst),
+                    ByteOp::Gate(params) => {
+                        // A plan for whole batches holds several images, each with a gate of its own.
+                        let image_len = layout.held_len() / layout.dims[0].max(1);
+                        let mut at = range.start;
+                        while at < range.end {
+                            let image = at / image_len;
+                            let of_image = at - range.start..((image + 1) * image_len).min(range.end) - range.start;
+                            let gate = run.memory.read::<u8>(&self.b, sample, image * self.b.layout.inner_stride(), pixel);
+                            mul_u8_by_channel(self.isa, &a[of_image.clone()], gate, params, &mut dst[of_image.clone()]);
+                            at = range.start + of_image.end;
+                        }
+                    }
                 }
             }
         }

@@ -14,6 +14,8 @@ mod sensitivity;
 mod session;
 mod tune;
 mod variant;
+#[cfg(test)]
+mod whole_batches;
 
 // What callers of the operator door and the graph builder name.
 pub use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, QuantizedType, Reshape, Unary, ValueId};

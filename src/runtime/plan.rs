@@ -117,7 +117,16 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn for_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize) -> Result<Plan> {
-        let apart = keeps_samples_apart(graph, input_dims);
+        Self::planned(graph, input_dims, options, samples, keeps_samples_apart(graph, input_dims))
+    }
+
+    /// A plan for whole batches, also where samples keep apart.
+    #[cfg(test)]
+    pub fn for_whole_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions) -> Result<Plan> {
+        Self::planned(graph, input_dims, options, 1, false)
+    }
+
+    fn planned(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize, apart: bool) -> Result<Plan> {
         let mut dims = input_dims.to_vec();
         if apart {
             dims.iter_mut().for_each(|dims| dims[0] = 1);
