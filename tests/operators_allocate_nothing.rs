@@ -1,4 +1,7 @@
 //! Operators and array quantization allocate nothing once they are planned, on any thread.
+#[path = "support/quiet_harness.rs"]
+mod quiet_harness;
+
 use rsquant::graph::{Bounds, QuantizedType};
 use rsquant::pipeline::{
     Context, ContextOptions, FlatQuantization, Operator, OperatorOptions, OperatorOutput, OperatorTensors, PackedWeights, WeightSizes,
@@ -29,6 +32,7 @@ static GLOBAL: Counting = Counting;
 
 #[test]
 fn a_planned_operator_allocates_nothing() {
+    quiet_harness::wait_until_the_main_thread_sleeps();
     const ROWS: usize = 300;
     let qparams = QParams { scale: 0.1, zero_point: 3 };
     let contexts = [1, 3].map(|threads| Context::new(ContextOptions { threads, ..ContextOptions::default() }).unwrap());

@@ -1,4 +1,7 @@
 //! Runs of recurrent networks allocate nothing once they are planned, in float and in every kind of dynamic int8.
+#[path = "support/quiet_harness.rs"]
+mod quiet_harness;
+
 #[path = "support/recurrent.rs"]
 mod recurrent;
 
@@ -31,6 +34,7 @@ static GLOBAL: Counting = Counting;
 
 #[test]
 fn a_run_allocates_nothing() {
+    quiet_harness::wait_until_the_main_thread_sleeps();
     let mut checked = 0;
     for threads in [1, 3] {
         let context = context(threads, Isa::detected());

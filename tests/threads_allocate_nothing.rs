@@ -1,4 +1,7 @@
 //! Runs, fork-joins and barriers allocate nothing, on any thread.
+#[path = "support/quiet_harness.rs"]
+mod quiet_harness;
+
 use rsquant::threads::{Executor, ParallelFor, ParallelTask, Team};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
@@ -30,6 +33,7 @@ unsafe extern "C" fn serial(_: *mut c_void, count: usize, task: ParallelTask, da
 
 #[test]
 fn a_run_allocates_nothing() {
+    quiet_harness::wait_until_the_main_thread_sleeps();
     // SAFETY: the pool has no state, and calls no task after it has returned.
     let caller = Executor::ParallelFor(unsafe { ParallelFor::new(serial, std::ptr::null_mut(), 3) });
     let executors = [Executor::Single, Executor::Team(Team::new(1)), Executor::Team(Team::new(3)), Executor::Team(Team::new(8)), caller];

@@ -15,9 +15,10 @@ fn in_effect(graph: &Graph, assignment: &Assignment, index: usize) -> Effects {
     };
     match assignment.nodes[index] {
         NodePrecision::Static => {
-            Effects { weight: has_weights, activation: has_weights || node.inputs.iter().any(reads_as_set), grain: false }
+            let activation = has_weights || node.inputs.iter().any(reads_as_set);
+            Effects { weight: has_weights, activation, range: activation, grain: false }
         }
-        NodePrecision::Dynamic => Effects { weight: true, activation: false, grain: true },
+        NodePrecision::Dynamic => Effects { weight: true, activation: false, range: true, grain: true },
         NodePrecision::Float(_) => Effects::default(),
     }
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// Weights that stay in L2 while pixel blocks pass by; above it one panel sweeps all pixels.
 const CACHED_WEIGHT_BYTES: usize = 192 << 10;
+/// Channels of a block where the weights do not stay in L2: all regions and images use a panel pair before the next one.
+const CHANNEL_BLOCK: usize = 2 * PANEL_CHANNELS;
 /// Source bytes of a pixel block: half of a 32 KB L1.
 const SRC_BLOCK_BYTES: usize = 16 << 10;
 
@@ -26,6 +28,8 @@ pub struct F32ConvStep {
     bounds: Bounds,
     split: Split,
     block_pixels: usize,
+    /// Channels of a block.
+    channel_block: usize,
 }
 
 impl F32ConvStep {
@@ -57,9 +61,10 @@ impl F32ConvStep {
             let bytes_of_pixel = pixel_bytes(&tensors.src) * geometry.strides[0] * geometry.strides[1];
             round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
         };
+        let channel_block = if weight_bytes > CACHED_WEIGHT_BYTES { CHANNEL_BLOCK } else { usize::MAX };
         let regions = geometry.regions();
         let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels })
+        Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels, channel_block })
     }
 
     /// Images whose pixels lie one after another in every tensor are one longer row.
@@ -122,14 +127,17 @@ impl Step for F32ConvStep {
         if ranges.channels.is_empty() {
             return Ok(());
         }
-        for image in 0..images {
-            let addresses = self.tensors.at(run.memory, image);
-            for group in 0..geometry.groups {
-                for region in &self.regions {
-                    // A region of a merged row is the whole row.
-                    let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
+        let all = &ranges.channels;
+        let blocks = || all.clone().step_by(self.channel_block.min(all.len()).max(1));
+        for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
+            let channels = start..all.end.min(start.saturating_add(self.channel_block));
+            for region in &self.regions {
+                // A region of a merged row is the whole row.
+                let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
+                for image in 0..images {
+                    let addresses = self.tensors.at(run.memory, image);
                     for piece in ranges.pieces(region, self.block_pixels) {
-                        let block = self.block(geometry, &piece, group, ranges.channels.clone(), &addresses);
+                        let block = self.block(geometry, &piece, group, channels.clone(), &addresses);
                         // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights
                         // and bias cover the channels (checked when planned); parts write disjoint places.
                         unsafe { self.kernel.run(&block) };

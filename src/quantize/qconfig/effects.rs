@@ -2,7 +2,7 @@
 use super::scope::Scope;
 use super::{ActivationSettings, Grain, LayerSettings, QConfig, WeightSettings};
 use crate::error::Result;
-use crate::quantize::ObserverKind;
+use crate::quantize::{DynamicRule, ObserverKind};
 
 /// Kinds of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,24 +11,33 @@ pub struct Effects {
     pub weight: bool,
     /// Of activations with fixed qparams.
     pub activation: bool,
-    /// The grain of dynamic activations.
+    /// `reduce_range` of activations, fixed or dynamic.
+    pub range: bool,
+    /// The grain and rule of dynamic activations.
     pub grain: bool,
 }
 
 impl Effects {
     /// What `settings` set.
     fn of(settings: &LayerSettings) -> Self {
-        let activation = ActivationSettings { grain: None, ..settings.activation };
+        let activation = ActivationSettings { grain: None, rule: None, reduce_range: None, ..settings.activation };
         Self {
             weight: settings.weight != WeightSettings::default(),
             activation: activation != ActivationSettings::default(),
-            grain: settings.activation.grain.is_some_and(|grain| grain != Grain::PerSample),
+            range: settings.activation.reduce_range.is_some(),
+            grain: settings.activation.grain.is_some_and(|grain| grain != Grain::PerSample)
+                || settings.activation.rule.is_some_and(|rule| rule != DynamicRule::Native),
         }
     }
 
     /// Both.
     pub fn or(self, other: Self) -> Self {
-        Self { weight: self.weight || other.weight, activation: self.activation || other.activation, grain: self.grain || other.grain }
+        Self {
+            weight: self.weight || other.weight,
+            activation: self.activation || other.activation,
+            range: self.range || other.range,
+            grain: self.grain || other.grain,
+        }
     }
 
     /// The first of these kinds that `other` lacks.
@@ -36,7 +45,8 @@ impl Effects {
         let kinds = [
             (self.weight && !other.weight, "weight settings"),
             (self.activation && !other.activation, "settings of static activations"),
-            (self.grain && !other.grain, "the grain of dynamic activations"),
+            (self.range && !other.range, "reduce_range of activations"),
+            (self.grain && !other.grain, "the grain or rule of dynamic activations"),
         ];
         kinds.iter().find(|(lacks, _)| *lacks).map(|(_, name)| *name)
     }
@@ -52,7 +62,8 @@ impl QConfig {
         let of_defaults = Effects {
             weight: false,
             activation: activation.observer != ObserverKind::Histogram || activation.solver.is_some(),
-            grain: activation.grain != Grain::PerSample,
+            range: activation.reduce_range,
+            grain: activation.grain != Grain::PerSample || activation.rule != DynamicRule::Native,
         };
         let overrides = self.parsed()?.into_iter().map(|(scope, settings)| (scope, Effects::of(settings)));
         Ok(std::iter::once((Scope::All, of_defaults)).chain(overrides).collect())
