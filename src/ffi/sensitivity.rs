@@ -20,7 +20,7 @@ pub struct rsq_sensitivity {
 
 impl handles::Handle for rsq_sensitivity {
     type Object = Sensitivity;
-    const TAG: usize = 12;
+    const TAG: usize = 13;
     const NAME: &'static str = "sensitivity";
 }
 
