@@ -66,7 +66,7 @@ fn networks_on_images_keep_samples_apart() {
     let apart = |name: &str| {
         let (path, entry) = networks().into_iter().find(|(_, entry)| entry["name"] == name).expect("a network of that name");
         let shapes: Vec<_> = tensors(&entry["inputs"]).into_iter().map(|(_, shape)| shape).collect();
-        keeps_samples_apart(&onnx::import_file(&path).expect("a network"), &shapes)
+        keeps_samples_apart(&onnx::import_file(&path).expect("a network"), &shapes).unwrap()
     };
     for name in ["resnet_like", "mobilenet_v2_like", "inception_like", "vit_like", "attention", "two_inputs_two_outputs"] {
         assert!(apart(name), "{name}");

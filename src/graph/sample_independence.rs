@@ -2,6 +2,7 @@
 use super::ir::{Graph, Node, ValueId};
 use super::ops::Op;
 use super::shape_inference::{Shapes, axis_index, axis_set, infer_undeclared};
+use crate::error::{Error, Result};
 use crate::quantize::{DynamicQuantization, Grain};
 
 /// Two batch sizes at which shapes are compared. Neither is 1, which would hide a hard-coded or broadcast axis.
@@ -11,18 +12,24 @@ const BATCHES: [usize; 2] = [2, 3];
 ///
 /// `inputs` are shapes that the graph takes; the size of their axis 0 does not matter. Shapes must agree but for axis 0
 /// at two batch sizes, and no operator may mix or move samples. Lowered graphs are judged the same way.
-pub fn keeps_samples_apart(graph: &Graph, inputs: &[Vec<usize>]) -> bool {
+///
+/// # Errors
+/// [`Error::OutOfMemory`]. Shapes that the graph does not take are no error: such samples are not apart.
+pub fn keeps_samples_apart(graph: &Graph, inputs: &[Vec<usize>]) -> Result<bool> {
     if inputs.iter().any(Vec::is_empty) {
-        return false;
+        return Ok(false);
     }
     let at_batch = |batch: usize| {
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|shape| [&[batch], &shape[1..]].concat()).collect();
-        infer_undeclared(graph, &shapes).ok()
+        match infer_undeclared(graph, &shapes) {
+            Err(error @ Error::OutOfMemory { .. }) => Err(error),
+            inferred => Ok(inferred.ok()),
+        }
     };
-    let (Some(first), Some(second)) = (at_batch(BATCHES[0]), at_batch(BATCHES[1])) else {
-        return false;
+    let (Some(first), Some(second)) = (at_batch(BATCHES[0])?, at_batch(BATCHES[1])?) else {
+        return Ok(false);
     };
-    graph.nodes.iter().all(|node| has_batch_axis(node.output, &first, &second) && mixes_no_samples(graph, node, &first))
+    Ok(graph.nodes.iter().all(|node| has_batch_axis(node.output, &first, &second) && mixes_no_samples(graph, node, &first)))
 }
 
 fn has_batch_axis(id: ValueId, first: &Shapes, second: &Shapes) -> bool {
@@ -98,7 +105,7 @@ mod tests {
         let mut builder = GraphBuilder::new();
         let x = builder.input("x", &[None, Some(3), Some(4)]).unwrap();
         let y = build(&mut builder, x).unwrap();
-        keeps_samples_apart(&builder.finish(&[y]).unwrap(), &[vec![1, 3, 4]])
+        keeps_samples_apart(&builder.finish(&[y]).unwrap(), &[vec![1, 3, 4]]).unwrap()
     }
 
     #[test]
@@ -125,6 +132,19 @@ mod tests {
             let row = b.constant("row", &[1.0; 4], &[4])?;
             b.binary("a", Binary::Mul, x, row)
         }));
+    }
+
+    #[test]
+    fn refused_memory_is_no_answer() {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input("x", &[None, Some(3)]).unwrap();
+        let y = builder.unary("u", x, Unary::Sigmoid).unwrap();
+        let graph = builder.finish(&[y]).unwrap();
+        crate::memory::note_refusal(100);
+        let answer = keeps_samples_apart(&graph, &[vec![1, 3]]);
+        assert!(matches!(answer, Err(Error::OutOfMemory { bytes: 100, .. })), "{answer:?}");
+        assert!(keeps_samples_apart(&graph, &[vec![1, 3]]).unwrap());
+        assert!(!keeps_samples_apart(&graph, &[vec![1, 3], vec![1]]).unwrap());
     }
 
     #[test]

@@ -201,6 +201,8 @@ pub struct BinaryStep {
     b: Tensor,
     dst: Tensor,
     meeting: Meeting,
+    /// Of the operands along the output's axes, and of the output.
+    strides: [Vec<usize>; 3],
 }
 
 /// How `b` meets an output that lies as `dst`; `a` has the output's shape.
@@ -218,6 +220,14 @@ fn meeting(b: &TensorLayout, dst: &TensorLayout) -> Meeting {
     if inner_only { Meeting::Inner } else { Meeting::Strided }
 }
 
+/// Strides of an operand along the output's axes, 0 where it is broadcast.
+fn broadcast_strides(operand: &TensorLayout, dst: &TensorLayout) -> Vec<usize> {
+    let dims = &dst.dims;
+    let offset = dims.len() - operand.dims.len();
+    let strides = operand.strides();
+    (0..dims.len()).map(|axis| if axis < offset || operand.dims[axis - offset] == 1 { 0 } else { strides[axis - offset] }).collect()
+}
+
 impl BinaryStep {
     /// The step. A constant operand is row-major; a computed one has the output's order.
     pub fn new(info: StepInfo, isa: VectorIsa, op: Binary, bounds: Bounds, a: Tensor, b: Tensor, dst: Tensor) -> Self {
@@ -232,15 +242,8 @@ impl BinaryStep {
         let swapped = if op == Binary::Sub { FloatBinary::ReverseSub } else { forward };
         let (op, a, b) = if whole(&a) || !whole(&b) { (forward, a, b) } else { (swapped, b, a) };
         let meeting = if whole(&a) { meeting(&b.layout, &dst.layout) } else { Meeting::Strided };
-        Self { info, isa, op, clamp, a, b, dst, meeting }
-    }
-
-    /// Strides of an operand along the output's axes, 0 where it is broadcast.
-    fn broadcast_strides(&self, operand: &TensorLayout) -> Vec<usize> {
-        let dims = &self.dst.layout.dims;
-        let offset = dims.len() - operand.dims.len();
-        let strides = operand.strides();
-        (0..dims.len()).map(|axis| if axis < offset || operand.dims[axis - offset] == 1 { 0 } else { strides[axis - offset] }).collect()
+        let strides = [broadcast_strides(&a.layout, &dst.layout), broadcast_strides(&b.layout, &dst.layout), dst.layout.strides()];
+        Self { info, isa, op, clamp, a, b, dst, meeting, strides }
     }
 
     /// Any broadcast: one element at a time, over a share of the first axis longer than 1.
@@ -248,8 +251,7 @@ impl BinaryStep {
         let dims = &self.dst.layout.dims;
         let split = dims.iter().position(|&dim| dim > 1).unwrap_or(0);
         let share = part.range(dims.get(split).copied().unwrap_or(1));
-        let (a_strides, b_strides, dst_strides) =
-            (self.broadcast_strides(&self.a.layout), self.broadcast_strides(&self.b.layout), self.dst.layout.strides());
+        let [a_strides, b_strides, dst_strides] = &self.strides;
         // SAFETY: nobody writes the operands during this step.
         let (a, b) = unsafe {
             (

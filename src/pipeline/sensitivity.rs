@@ -68,7 +68,7 @@ impl<'a> Reference<'a> {
         let graph = prepared.graph();
         let dims = check_inputs(graph.graph(), inputs)?;
         let whole = dims.first().and_then(|dims| dims.first().copied()).unwrap_or(1);
-        let apart = keeps_samples_apart(graph.graph(), &dims);
+        let apart = keeps_samples_apart(graph.graph(), &dims)?;
         let samples = if apart { whole } else { 1 };
         let batch = if apart { samples.clamp(1, BATCH) } else { 1 };
         let mut reference = Self { inputs, samples, batch, dims: Vec::new(), floats: Vec::new() };

@@ -117,7 +117,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn for_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize) -> Result<Plan> {
-        Self::planned(graph, input_dims, options, samples, keeps_samples_apart(graph, input_dims))
+        Self::planned(graph, input_dims, options, samples, keeps_samples_apart(graph, input_dims)?)
     }
 
     /// A plan for whole batches, also where samples keep apart.

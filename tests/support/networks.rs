@@ -17,6 +17,8 @@ pub struct NetworkEntry {
     pub inputs: Vec<TensorEntry>,
     pub outputs: Vec<TensorEntry>,
     #[serde(default)]
+    pub operators: Vec<String>,
+    #[serde(default)]
     pub symbolic_batch: bool,
 }
 

@@ -46,10 +46,10 @@ fn every_solver_vector_matches() {
                 Some((solver, "s8")) => (solver, Target::S8_SYMMETRIC),
                 Some(("percentile", p)) => {
                     let solver = SolverKind::Percentile { p: p.parse().unwrap() };
-                    let affine = best_range(&bins, &centres, solver, Target::U8_AFFINE).0;
+                    let affine = best_range(&bins, &centres, solver, Target::U8_AFFINE).unwrap().0;
                     let low_high = Range { low: float(&expected["affine"][0]), high: float(&expected["affine"][1]) };
                     assert_eq!(affine, low_high, "{label}");
-                    let symmetric = best_range(&bins, &centres, solver, Target::S8_SYMMETRIC).0;
+                    let symmetric = best_range(&bins, &centres, solver, Target::S8_SYMMETRIC).unwrap().0;
                     assert_eq!(symmetric, Range::symmetric(float(&expected["symmetric"])), "{label}");
                     checked += 1;
                     continue;
@@ -57,7 +57,7 @@ fn every_solver_vector_matches() {
                 _ => continue,
             };
             match solver {
-                "l2" => assert_objective(&label, l2::solve(&bins, target).1, float(&expected["objective"])),
+                "l2" => assert_objective(&label, l2::solve(&bins, target).unwrap().1, float(&expected["objective"])),
                 "mse" => assert_objective(&label, mse::solve(&bins, &centres, target).1, float(&expected["objective"])),
                 "entropy" => {
                     let (range, divergence) = entropy::solve(&bins, target);

@@ -1,6 +1,8 @@
 //! The least expected squared error: clipping by the centres, rounding as `step^2 / 12`. NUMERICS section 4; the default.
 use super::bins::Bins;
 use super::range::Range;
+use crate::error::Result;
+use crate::memory;
 use crate::quantize::Target;
 
 /// One end of a range: its distance from zero, the error of what it clips, and how many values it clips.
@@ -11,24 +13,27 @@ struct End {
 }
 
 /// The best range and its objective. All candidates are tried; ties go to the wider range.
-pub(super) fn solve(bins: &Bins, target: Target) -> (Range, f64) {
+///
+/// # Errors
+/// [`crate::error::Error::OutOfMemory`] for the list of candidates.
+pub(super) fn solve(bins: &Bins, target: Target) -> Result<(Range, f64)> {
     let steps = f64::from(target.steps());
     let total = bins.nonzero() as f64;
     if target.is_symmetric() {
         let mut best = (0.0, f64::INFINITY);
-        for end in ends(&bins.folded(), bins.width, bins.bound()).iter().filter(|end| end.bound > 0.0) {
+        for end in ends(&bins.folded(), bins.width, bins.bound())?.iter().filter(|end| end.bound > 0.0) {
             let step = 2.0 * end.bound / steps;
             let error = end.clipped_error + step * step / 12.0 * (total - end.clipped);
             if error < best.1 {
                 best = (end.bound, error);
             }
         }
-        return (Range::symmetric(best.0), best.1);
+        return Ok((Range::symmetric(best.0), best.1));
     }
     let (negative, positive) = bins.counts.split_at((-bins.first) as usize);
     let mirrored: Vec<u64> = negative.iter().rev().copied().collect();
-    let lows = ends(&mirrored, bins.width, -bins.range.low);
-    let highs = ends(positive, bins.width, bins.range.high);
+    let lows = ends(&mirrored, bins.width, -bins.range.low)?;
+    let highs = ends(positive, bins.width, bins.range.high)?;
     let mut best = (Range { low: 0.0, high: 0.0 }, f64::INFINITY);
     for low in &lows {
         let kept_below = total - low.clipped;
@@ -41,14 +46,14 @@ pub(super) fn solve(bins: &Bins, target: Target) -> (Range, f64) {
             }
         }
     }
-    best
+    Ok(best)
 }
 
 /// The candidates on one side of zero, widest first: `bound`, then the bin edges below it down to 0. `counts` from zero
 /// outwards. The sums are exact, in half-bin units.
-fn ends(counts: &[u64], width: f64, bound: f64) -> Vec<End> {
+fn ends(counts: &[u64], width: f64, bound: f64) -> Result<Vec<End>> {
     let half = width / 2.0;
-    let mut ends = Vec::with_capacity(counts.len() + 2);
+    let mut ends = memory::reserved(counts.len() + 2, "the candidates of a range")?;
     // Only the outermost bin's centre can lie beyond the bound itself.
     let outermost = counts.iter().rposition(|&count| count > 0).unwrap_or(0);
     let beyond = (outermost as f64 + 0.5) * width - bound;
@@ -68,5 +73,5 @@ fn ends(counts: &[u64], width: f64, bound: f64) -> Vec<End> {
             ends.push(End { bound: edge as f64 * width, clipped_error: error as f64 * half * half, clipped: sum as f64 });
         }
     }
-    ends
+    Ok(ends)
 }

@@ -170,7 +170,7 @@ pub fn solve_range(low: f32, high: f32, solver: SolverKind, target: Target) -> R
 
 fn solve_bins(bins: &Bins, solver: SolverKind, target: Target) -> Result<Solved> {
     let centres = Centres::of(bins);
-    let (range, objective, winner) = best_range(bins, &centres, solver, target);
+    let (range, objective, winner) = best_range(bins, &centres, solver, target)?;
     let mse = centres.error(range, target);
     let sqnr = if mse == 0.0 { f64::INFINITY } else { 10.0 / std::f64::consts::LN_10 * natural_logarithm::ln(bins.energy() / mse) };
     let solved = solve_range(range.low as f32, range.high as f32, winner, target)?;
@@ -178,12 +178,12 @@ fn solve_bins(bins: &Bins, solver: SolverKind, target: Target) -> Result<Solved>
 }
 
 /// The range, the solver's objective, and the solver that found it.
-fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target) -> (Range, f64, SolverKind) {
+fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target) -> Result<(Range, f64, SolverKind)> {
     if bins.nonzero() == 0 {
-        return (Range { low: 0.0, high: 0.0 }, 0.0, solver);
+        return Ok((Range { low: 0.0, high: 0.0 }, 0.0, solver));
     }
     let with_mse = |range: Range| (range, centres.error(range, target), solver);
-    match solver {
+    Ok(match solver {
         SolverKind::MinMax => with_mse(min_max::solve(bins, target)),
         SolverKind::Percentile { p } => with_mse(percentile::solve(bins, target, p)),
         SolverKind::Entropy if entropy::applies(bins, target) => {
@@ -191,7 +191,7 @@ fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target
             (range, divergence, solver)
         }
         SolverKind::L2 | SolverKind::Entropy => {
-            let (range, error) = l2::solve(bins, target);
+            let (range, error) = l2::solve(bins, target)?;
             (range, error, solver)
         }
         SolverKind::Mse => {
@@ -209,7 +209,7 @@ fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target
             ];
             let mut best = (bins.range, f64::INFINITY, SolverKind::MinMax);
             for candidate in order {
-                let (range, _, _) = best_range(bins, centres, candidate, target);
+                let (range, _, _) = best_range(bins, centres, candidate, target)?;
                 let error = centres.error(range, target);
                 if error < best.1 {
                     best = (range, error, candidate);
@@ -217,7 +217,7 @@ fn best_range(bins: &Bins, centres: &Centres, solver: SolverKind, target: Target
             }
             best
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! Contract line 13, for import, prepare, statistics and model files, sessions and runs: whichever allocation
+//! fails, a call ends with OUT_OF_MEMORY, leaks nothing, and succeeds when it is tried again. The allocator is the shared library's, with one inside that fails on demand; it counts all threads, so this file
+//! has one test.
+#[path = "support/c_api.rs"]
+mod c_api;
+#[path = "support/networks.rs"]
+mod networks;
+
+use c_api::*;
+use rsquant::ffi::*;
+use rsquant::memory::{MOST_RESERVED_BYTES, ReserveAllocator, reserve_in_use};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering::SeqCst};
+
+/// Fails the requests that it is told to.
+struct Failing;
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static FIRST_TO_FAIL: AtomicUsize = AtomicUsize::new(0);
+static LAST_TO_FAIL: AtomicUsize = AtomicUsize::new(0);
+static LIVE_BYTES: AtomicIsize = AtomicIsize::new(0);
+/// The largest request that failed.
+static LARGEST_REFUSED: AtomicUsize = AtomicUsize::new(0);
+
+fn refused(bytes: usize) -> bool {
+    if !ARMED.load(SeqCst) {
+        return false;
+    }
+    let number = REQUESTS.fetch_add(1, SeqCst) + 1;
+    let fails = (FIRST_TO_FAIL.load(SeqCst)..=LAST_TO_FAIL.load(SeqCst)).contains(&number);
+    if fails {
+        LARGEST_REFUSED.fetch_max(bytes, SeqCst);
+    }
+    fails
+}
+
+// SAFETY: null, or the system's allocator.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if refused(layout.size()) {
+            return std::ptr::null_mut();
+        }
+        LIVE_BYTES.fetch_add(layout.size() as isize, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size() as isize, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(start, layout) }
+    }
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if refused(size) {
+            return std::ptr::null_mut();
+        }
+        LIVE_BYTES.fetch_add(size as isize - layout.size() as isize, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(start, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: ReserveAllocator<Failing> = ReserveAllocator::new(Failing);
+
+/// Whether one request fails, or all from it on.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    One,
+    AllFrom,
+}
+
+/// Does `step` with request `number` failing; also whether there was such a request.
+fn with_failure<R>(number: usize, mode: Mode, step: &mut impl FnMut() -> R) -> (R, bool) {
+    FIRST_TO_FAIL.store(number, SeqCst);
+    LAST_TO_FAIL.store(if matches!(mode, Mode::One) { number } else { usize::MAX }, SeqCst);
+    REQUESTS.store(0, SeqCst);
+    ARMED.store(true, SeqCst);
+    let result = step();
+    ARMED.store(false, SeqCst);
+    (result, REQUESTS.load(SeqCst) >= number)
+}
+
+/// Gives this thread a message of a known length, as the message is memory that outlives a call.
+fn live_bytes() -> isize {
+    // SAFETY: NULL is refused.
+    assert_eq!(unsafe { rsq_convert(std::ptr::null(), std::ptr::null_mut()) }, RSQ_NULL_ARGUMENT);
+    LIVE_BYTES.load(SeqCst)
+}
+
+/// Fails each request of `step` in turn. `slack` is what other threads' queues may hold meanwhile, in bytes.
+fn every_failure<R>(what: &str, slack: isize, mut step: impl FnMut() -> Outcome<R>, check: impl Fn(&R)) {
+    check(&step().expect(what));
+    for mode in [Mode::One, Mode::AllFrom] {
+        let (mut failures, mut completed) = (0, 0);
+        let first = live_bytes();
+        for number in 1.. {
+            let before = live_bytes();
+            let (result, injected) = with_failure(number, mode, &mut step);
+            match result {
+                Ok(made) => {
+                    check(&made);
+                    completed += usize::from(injected);
+                }
+                Err(RSQ_OUT_OF_MEMORY) => failures += 1,
+                Err(status) => panic!("{what}, {mode:?}, request {number}: status {status}, {}", message()),
+            }
+            let leaked = live_bytes() - before;
+            assert_eq!(reserve_in_use(), 0, "{what}, {mode:?}, request {number}: something lies in the reserve");
+            assert!(leaked <= slack, "{what}, {mode:?}, request {number}: {leaked} bytes leaked");
+            if !injected {
+                break;
+            }
+            check(&step().unwrap_or_else(|status| panic!("{what}, {mode:?}, request {number}: {status} when tried again")));
+        }
+        let leaked = live_bytes() - first;
+        assert!(leaked <= slack, "{what}, {mode:?}: {leaked} bytes leaked by {failures} failures");
+        println!("{what}, {mode:?}: {failures} failures, {completed} completed with the reserve's help");
+        assert!(failures > 0 && completed <= failures / 10, "{what}, {mode:?}: {failures} failures, {completed} completed");
+    }
+}
+
+#[test]
+fn every_failed_allocation_is_out_of_memory_without_a_leak_and_the_call_succeeds_when_tried_again() {
+    let directory = std::env::temp_dir().join(format!("rsquant-allocation-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let network = networks::all().into_iter().find(|network| network.name == "squeeze_excite").unwrap();
+    let onnx = std::fs::read(network.model()).unwrap();
+    let inputs: Vec<Floats> =
+        network.inputs.iter().enumerate().map(|(index, input)| Floats::new(&input.shape, network.floats("input", index))).collect();
+
+    every_failure("a context", 0, || Context::new(&rsq_context_options { threads: 1, ..context_options() }), |_| ());
+    every_failure("import", 0, || Graph::from_bytes(None, &onnx), |_| ());
+    let graph = Graph::from_bytes(None, &onnx).unwrap();
+    every_failure("a qconfig", 0, QConfig::new_static, |_| ());
+    let qconfig = QConfig::new_static().unwrap();
+    every_failure("prepare", 0, || Prepared::new(None, &graph, &qconfig), |_| ());
+
+    let calibrated = || Prepared::new(None, &graph, &qconfig).and_then(|prepared| prepared.calibrate(&inputs).map(|()| prepared));
+    let expected = calibrated().unwrap().convert().unwrap().to_bytes().unwrap();
+    let same_model = |prepared: &Prepared| assert!(prepared.convert().unwrap().to_bytes().unwrap() == expected);
+    let prepared = calibrated().unwrap();
+    let same_bytes = |model: &Model| assert!(model.to_bytes().unwrap() == expected);
+    let path = directory.join("statistics");
+    prepared.save(&path).unwrap();
+    let statistics = std::fs::read(&path).unwrap();
+    every_failure("save statistics", 0, || prepared.save(&path), |()| assert!(std::fs::read(&path).unwrap() == statistics));
+    every_failure("load statistics", 0, || Prepared::new(None, &graph, &qconfig).and_then(|p| p.load(&path).map(|()| p)), same_model);
+
+    let model = prepared.convert().unwrap();
+    every_failure("model to memory", 0, || model.to_bytes(), |bytes| assert!(*bytes == expected));
+    every_failure("model from memory", 0, || Model::from_bytes(None, &expected), same_bytes);
+    let path = directory.join("model.rsq");
+    every_failure("save", 0, || model.save(&path), |()| assert!(std::fs::read(&path).unwrap() == expected));
+    every_failure("load", 0, || Model::load(None, &path), same_bytes);
+    every_failure("load a copy", 0, || Model::load_copied(None, &path), same_bytes);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2, "temporary files were removed");
+
+    // A session's first run with a larger batch plans anew, and so allocates.
+    for (what, single) in [("an int8 run", true), ("a float run", false)] {
+        let session = || if single { Session::new(&model, 1) } else { Session::float(None, &graph, 1) };
+        let expected = session().unwrap().run(&inputs).unwrap();
+        let mut outputs = expected.clone();
+        let run = || {
+            let session = session()?;
+            outputs.iter_mut().for_each(|output| output.values.fill(f32::NAN));
+            let result = session.run_into(&inputs, &mut outputs);
+            let untouched = outputs.iter().all(|output| output.values.iter().all(|value| value.is_nan()));
+            assert!(result.is_ok() || untouched, "a failed run wrote its outputs");
+            result.map(|()| outputs.clone())
+        };
+        every_failure(what, 0, run, |outputs| assert!(*outputs == expected, "{what}: other results"));
+    }
+
+    println!("the largest request that failed: {} bytes, {MOST_RESERVED_BYTES} are the reserve's", LARGEST_REFUSED.load(SeqCst));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
