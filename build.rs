@@ -116,6 +116,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "context",
         "graph",
         "qconfig",
+        "progress",
         "prepared",
         "recipe",
         "model",

@@ -163,6 +163,12 @@
 /// Yes.
 #define RSQ_ON 2
 
+/// A batch is observed; a step is a sample (observers that look twice at a batch count it twice).
+#define RSQ_STAGE_CALIBRATE 1
+
+/// Qparams are solved and the int8 model is made; a step is a set of tensors that share qparams, and at last all layers.
+#define RSQ_STAGE_CONVERT 2
+
 /// The bytes tell the format.
 #define RSQ_CALIBRATION_FORMAT_AUTO 0
 
@@ -414,6 +420,23 @@ typedef struct rsq_tensor_view {
     /// NULL, or `rank` strides in elements; other than dense ones are `RSQ_UNSUPPORTED`.
     const int64_t *strides;
 } rsq_tensor_view;
+
+/// How far long work is.
+typedef struct rsq_progress {
+    /// `sizeof(rsq_progress)` of the library: a later version may have more behind what is known here.
+    uint32_t struct_size;
+    /// What is being done: one of `RSQ_STAGE_`.
+    int32_t stage;
+    /// Steps done, never fewer than before within one call.
+    uint64_t done;
+    /// Steps in all; `done` reaches it in the last report of a call that succeeds.
+    uint64_t total;
+} rsq_progress;
+
+/// Is told how far long work is, on the thread that made the call, and says whether to go on: 0, or any other number to stop. The call
+/// then returns `RSQ_CANCELLED` and has changed nothing. `progress` is valid until the callback returns. It must not throw, and must
+/// not use the object that it is told about (it would be BUSY).
+typedef int32_t (*rsq_progress_fn)(void *user_data, const struct rsq_progress *progress);
 
 /// QParams of a tensor, or of several that share them. Set `struct_size` before the call.
 typedef struct rsq_recipe_activation {
@@ -1214,7 +1237,8 @@ rsq_status rsq_prepare(const struct rsq_context *context,
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
 /// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
-/// `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they were.
+/// `CANCELLED` (by the callback of `rsq_prepared_set_progress`), `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they
+/// were.
 rsq_status rsq_calibrate(struct rsq_prepared *prepared,
                          const struct rsq_tensor_view *inputs,
                          size_t input_count);
@@ -1224,18 +1248,44 @@ rsq_status rsq_calibrate(struct rsq_prepared *prepared,
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
 rsq_status rsq_calibration_samples(const struct rsq_prepared *prepared, uint64_t *out);
 
-/// Writes the statistics to a file, which is replaced at once or stays as it was.
+/// Sets whom `rsq_calibrate` and `rsq_convert` tell how far they are; NULL: nobody. `user_data` is handed to `progress` and must be valid
+/// until another callback is set or the prepared is freed.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+rsq_status rsq_prepared_set_progress(struct rsq_prepared *prepared,
+                                     rsq_progress_fn progress,
+                                     void *user_data);
+
+/// Writes the statistics to a file, which is replaced at once or stays as it was: as a checkpoint it survives the end of the process at any
+/// moment.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `OUT_OF_MEMORY`.
-rsq_status rsq_calibration_save(const struct rsq_prepared *prepared, const char *utf8_path);
+rsq_status rsq_calibration_save(const struct rsq_prepared *prepared,
+                                const char *utf8_path);
+
+/// Writes the statistics to memory, as `rsq_calibration_save` writes them to a file: first call with `buffer` NULL, which tells the size,
+/// then with a buffer of `capacity` bytes, at least that many. The same data give the same bytes, whatever their order, batches, shards,
+/// threads and instruction set (observers that depend on the order of batches aside).
+///
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small), `BUSY`, `OUT_OF_MEMORY`.
+rsq_status rsq_calibration_to_buffer(const struct rsq_prepared *prepared,
+                                     void *buffer,
+                                     size_t capacity,
+                                     size_t *out_size);
 
 /// Takes over the statistics of a file, in a prepared that has seen nothing yet. So calibration goes on where it was saved,
-/// whatever the observers.
+/// whatever the observers. Settings that change nothing about what is observed (the solver, for one) may differ from those it was saved
+/// with: another solver needs no data.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (there are statistics already), `IO`, `CORRUPT`,
-/// `VERSION`, `MISMATCH` (of another graph or qconfig), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
+/// `VERSION`, `MISMATCH` (of another graph, or other observers), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
 rsq_status rsq_calibration_load(struct rsq_prepared *prepared,
                                 const char *utf8_path);
+
+/// Takes over statistics of `size` bytes from memory, as `rsq_calibration_load` does from a file.
+///
+/// Statuses: as `rsq_calibration_load`, but for `IO`. Nothing changes unless `OK`.
+rsq_status rsq_calibration_from_bytes(struct rsq_prepared *prepared, const void *bytes, size_t size);
 
 /// Adds the statistics in a file: the result is, to the bit, that of one prepared that saw both parts, whatever the
 /// order.
@@ -1246,11 +1296,21 @@ rsq_status rsq_calibration_load(struct rsq_prepared *prepared,
 rsq_status rsq_calibration_merge(struct rsq_prepared *prepared,
                                  const char *utf8_path);
 
+/// Adds the statistics in `count` files: all of them, or none.
+///
+/// Statuses: as `rsq_calibration_merge`. Nothing changes unless `OK`.
+rsq_status rsq_calibration_merge_files(struct rsq_prepared *prepared, const char *const *utf8_paths, size_t count);
+
+/// Adds statistics of `size` bytes from memory, as `rsq_calibration_merge` does from a file.
+///
+/// Statuses: as `rsq_calibration_merge`, but for `IO`. Nothing changes unless `OK`.
+rsq_status rsq_calibration_merge_bytes(struct rsq_prepared *prepared, const void *bytes, size_t size);
+
 /// Makes an int8 model of the graph and its statistics. The prepared stays usable: calibrate on, and convert again. The
 /// caller frees `*out`.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
-/// (weights), `OUT_OF_MEMORY`.
+/// (weights), `CANCELLED` (by the callback of `rsq_prepared_set_progress`), `OUT_OF_MEMORY`.
 rsq_status rsq_convert(const struct rsq_prepared *prepared, struct rsq_model **out);
 
 /// Frees a prepared. NULL and stale handles are ignored; models made of it stay usable.

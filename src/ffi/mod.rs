@@ -8,6 +8,7 @@
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare`, `sensitivity`, `tune`, `report` | the functions, one file an object |
+//! | `progress` | callbacks of long work |
 //! | `packed`, `operator`, `quantize` | the operator door |
 //! | `observer` | the observer door |
 //! | `graph_builder`, `graph_builder_shapes` | graphs without an ONNX file |
@@ -38,6 +39,7 @@ mod packed;
 mod pointers;
 mod prepared;
 mod profile;
+mod progress;
 mod qconfig;
 mod quantize;
 mod recipe;
@@ -69,6 +71,7 @@ pub use options::*;
 pub use packed::*;
 pub use prepared::*;
 pub use profile::*;
+pub use progress::*;
 pub use qconfig::*;
 pub use quantize::*;
 pub use recipe::*;

@@ -4,14 +4,14 @@ use super::graph::rsq_graph;
 use super::handles::Exclusive;
 use super::model::rsq_model;
 use super::options::{OptionStruct, read, rsq_shape, shapes};
-use super::pointers::{Out, path};
+use super::pointers::{Out, array, fill, path};
+use super::progress::{progress_callback, rsq_progress_fn};
 use super::qconfig::rsq_qconfig;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
-use crate::error::Error;
 use crate::pipeline::Prepared;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::ptr::null;
 use std::sync::RwLockReadGuard;
@@ -102,7 +102,8 @@ pub unsafe extern "C" fn rsq_prepare(
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
 /// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
-/// `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they were.
+/// `CANCELLED` (by the callback of `rsq_prepared_set_progress`), `OUT_OF_MEMORY`. A batch that is refused leaves the statistics as they
+/// were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_calibrate(prepared: *mut rsq_prepared, inputs: *const rsq_tensor_view, input_count: usize) -> rsq_status {
     guard::call(|| {
@@ -130,7 +131,27 @@ pub unsafe extern "C" fn rsq_calibration_samples(prepared: *const rsq_prepared, 
     })
 }
 
-/// Writes the statistics to a file, which is replaced at once or stays as it was.
+/// Sets whom `rsq_calibrate` and `rsq_convert` tell how far they are; NULL: nobody. `user_data` is handed to `progress` and must be valid
+/// until another callback is set or the prepared is freed.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_prepared_set_progress(
+    prepared: *mut rsq_prepared,
+    progress: rsq_progress_fn,
+    user_data: *mut c_void,
+) -> rsq_status {
+    guard::call(|| {
+        let object = handles::get(prepared.cast_const())?;
+        // SAFETY: the caller's promise.
+        let callback = unsafe { progress_callback(progress, user_data) };
+        object.prepared.write()?.set_progress(callback);
+        Ok(())
+    })
+}
+
+/// Writes the statistics to a file, which is replaced at once or stays as it was: as a checkpoint it survives the end of the process at any
+/// moment.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `IO`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
@@ -139,6 +160,27 @@ pub unsafe extern "C" fn rsq_calibration_save(prepared: *const rsq_prepared, utf
         // SAFETY: the caller's promise.
         let path = unsafe { path(utf8_path) }?;
         Ok(handles::get(prepared)?.prepared.read()?.save_calibration(&path)?)
+    })
+}
+
+/// Writes the statistics to memory, as `rsq_calibration_save` writes them to a file: first call with `buffer` NULL, which tells the size,
+/// then with a buffer of `capacity` bytes, at least that many. The same data give the same bytes, whatever their order, batches, shards,
+/// threads and instruction set (observers that depend on the order of batches aside).
+///
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `INVALID_ARGUMENT` (the buffer is too small), `BUSY`, `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_calibration_to_buffer(
+    prepared: *const rsq_prepared,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
+) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promise.
+        let size = unsafe { Out::new(out_size, "out_size") }?;
+        let bytes = handles::get(prepared)?.prepared.read()?.calibration_bytes()?;
+        // SAFETY: the caller's promise.
+        unsafe { fill(&bytes, buffer, capacity, size, bytes.len()) }
     })
 }
 
@@ -160,19 +202,44 @@ unsafe fn change_from_file(
     })
 }
 
+/// Applies `change` with bytes of the caller.
+///
+/// # Safety
+/// `bytes` is NULL or points to `size` bytes.
+unsafe fn change_from_bytes(
+    prepared: *mut rsq_prepared,
+    bytes: *const c_void,
+    size: usize,
+    change: impl FnOnce(&mut Prepared, &[u8]) -> crate::error::Result<()>,
+) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { array(bytes.cast::<u8>(), size, "bytes") }?;
+        let object = handles::get(prepared.cast_const())?;
+        let mut prepared = object.prepared.write()?;
+        Ok(change(&mut prepared, bytes)?)
+    })
+}
+
 /// Takes over the statistics of a file, in a prepared that has seen nothing yet. So calibration goes on where it was saved,
-/// whatever the observers.
+/// whatever the observers. Settings that change nothing about what is observed (the solver, for one) may differ from those it was saved
+/// with: another solver needs no data.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `WRONG_STATE` (there are statistics already), `IO`, `CORRUPT`,
-/// `VERSION`, `MISMATCH` (of another graph or qconfig), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
+/// `VERSION`, `MISMATCH` (of another graph, or other observers), `OUT_OF_MEMORY`. Nothing changes unless `OK`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_calibration_load(prepared: *mut rsq_prepared, utf8_path: *const c_char) -> rsq_status {
-    let load = |prepared: &mut Prepared, path: &Path| match prepared.samples() {
-        0 => prepared.merge_calibration(path),
-        seen => Err(Error::WrongState(format!("{seen} samples have been observed already; merge adds to them"))),
-    };
     // SAFETY: the caller's promise.
-    unsafe { change_from_file(prepared, utf8_path, load) }
+    unsafe { change_from_file(prepared, utf8_path, Prepared::load_calibration) }
+}
+
+/// Takes over statistics of `size` bytes from memory, as `rsq_calibration_load` does from a file.
+///
+/// Statuses: as `rsq_calibration_load`, but for `IO`. Nothing changes unless `OK`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_calibration_from_bytes(prepared: *mut rsq_prepared, bytes: *const c_void, size: usize) -> rsq_status {
+    // SAFETY: the caller's promise.
+    unsafe { change_from_bytes(prepared, bytes, size, Prepared::load_calibration_bytes) }
 }
 
 /// Adds the statistics in a file: the result is, to the bit, that of one prepared that saw both parts, whatever the
@@ -187,11 +254,38 @@ pub unsafe extern "C" fn rsq_calibration_merge(prepared: *mut rsq_prepared, utf8
     unsafe { change_from_file(prepared, utf8_path, Prepared::merge_calibration) }
 }
 
+/// Adds the statistics in `count` files: all of them, or none.
+///
+/// Statuses: as `rsq_calibration_merge`. Nothing changes unless `OK`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_calibration_merge_files(
+    prepared: *mut rsq_prepared,
+    utf8_paths: *const *const c_char,
+    count: usize,
+) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promise.
+        let paths = unsafe { array(utf8_paths, count, "utf8_paths") }?;
+        // SAFETY: the caller's promise, for each path.
+        let paths = paths.iter().map(|&one| unsafe { path(one) }).collect::<Outcome<Vec<_>>>()?;
+        Ok(handles::get(prepared.cast_const())?.prepared.write()?.merge_calibrations(&paths)?)
+    })
+}
+
+/// Adds statistics of `size` bytes from memory, as `rsq_calibration_merge` does from a file.
+///
+/// Statuses: as `rsq_calibration_merge`, but for `IO`. Nothing changes unless `OK`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_calibration_merge_bytes(prepared: *mut rsq_prepared, bytes: *const c_void, size: usize) -> rsq_status {
+    // SAFETY: the caller's promise.
+    unsafe { change_from_bytes(prepared, bytes, size, Prepared::merge_calibration_bytes) }
+}
+
 /// Makes an int8 model of the graph and its statistics. The prepared stays usable: calibrate on, and convert again. The
 /// caller frees `*out`.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_CALIBRATED` (the message names the tensor), `NOT_FINITE`
-/// (weights), `OUT_OF_MEMORY`.
+/// (weights), `CANCELLED` (by the callback of `rsq_prepared_set_progress`), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_convert(prepared: *const rsq_prepared, out: *mut *mut rsq_model) -> rsq_status {
     guard::call(|| {

@@ -14,13 +14,15 @@ use std::path::Path;
 const MAGIC: &[u8; 8] = b"RSQCALIB";
 /// Raised when the layout changes.
 const FORMAT_VERSION: u32 = 1;
+/// Where the checksum ends and what it covers begins.
+const CHECKED_START: usize = 16;
 const HEADER_START: usize = 24;
 
 /// Everything a calibration has collected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CalibrationState {
-    /// Of graph and qconfig: [`fingerprint`].
-    pub fingerprint: u32,
+    /// What it was collected from.
+    pub fingerprint: Fingerprint,
     /// Samples seen.
     pub samples: u64,
     /// Input shapes that the observers were placed for.
@@ -32,25 +34,36 @@ pub struct CalibrationState {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    fingerprint: u32,
+    fingerprint: Fingerprint,
     samples: u64,
     dims: Option<Vec<Vec<usize>>>,
     tensors: Vec<(String, usize)>,
 }
 
-/// A checksum of everything that the meaning of the statistics depends on: the graph, its constants, the qconfig.
-pub fn fingerprint(graph: &Graph, qconfig: &QConfig) -> u32 {
-    let mut hash = crc32fast::Hasher::new();
-    let mut text = |value: serde_json::Result<Vec<u8>>| hash.update(&value.unwrap_or_default());
-    text(serde_json::to_vec(&graph.nodes));
-    text(serde_json::to_vec(&graph.values));
-    text(serde_json::to_vec(qconfig));
-    graph.constants.iter().for_each(|constant| hash.update(&constant.data));
-    hash.finalize()
+/// Checksums of what the meaning of the statistics depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// Of the graph and its constants.
+    pub graph: u32,
+    /// Of the qconfig.
+    pub qconfig: u32,
 }
 
-/// Writes the file, atomically.
-pub fn save(state: &CalibrationState, path: &Path) -> Result<()> {
+impl Fingerprint {
+    /// Of a graph and a qconfig.
+    pub fn new(graph: &Graph, qconfig: &QConfig) -> Self {
+        let mut hash = crc32fast::Hasher::new();
+        let mut text = |value: serde_json::Result<Vec<u8>>| hash.update(&value.unwrap_or_default());
+        text(serde_json::to_vec(&graph.nodes));
+        text(serde_json::to_vec(&graph.values));
+        graph.constants.iter().for_each(|constant| hash.update(&constant.data));
+        Self { graph: hash.finalize(), qconfig: crc32fast::hash(&serde_json::to_vec(qconfig).unwrap_or_default()) }
+    }
+}
+
+/// The file's bytes.
+pub fn to_bytes(state: &CalibrationState) -> Result<Vec<u8>> {
     let mut states = Vec::new();
     let mut tensors = Vec::new();
     for (name, state) in &state.tensors {
@@ -60,17 +73,22 @@ pub fn save(state: &CalibrationState, path: &Path) -> Result<()> {
     }
     let header = Header { fingerprint: state.fingerprint, samples: state.samples, dims: state.dims.clone(), tensors };
     let header = serde_json::to_vec(&header).map_err(|error| Error::Parse(format!("calibration header: {error}")))?;
-    let mut body = (header.len() as u64).to_le_bytes().to_vec();
-    body.extend_from_slice(&header);
-    body.extend_from_slice(&states);
-    let mut front = MAGIC.to_vec();
-    front.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    front.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-    replace_file(path, |file| {
-        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(|error| Error::io(path, &error));
-        write(&front)?;
-        write(&body)
-    })
+    let mut bytes = Vec::with_capacity(HEADER_START + header.len() + states.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(&states);
+    let checksum = crc32fast::hash(&bytes[CHECKED_START..]);
+    bytes[CHECKED_START - 4..CHECKED_START].copy_from_slice(&checksum.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Writes the file, atomically.
+pub fn save(state: &CalibrationState, path: &Path) -> Result<()> {
+    let bytes = to_bytes(state)?;
+    replace_file(path, |file| file.write_all(&bytes).map_err(|error| Error::io(path, &error)))
 }
 
 /// Reads a file that [`save`] wrote.
@@ -78,6 +96,7 @@ pub fn load(path: &Path) -> Result<CalibrationState> {
     let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
     parse(&bytes).map_err(|error| match error {
         Error::Version(message) => Error::Version(format!("{}: {message}", path.display())),
+        Error::Corrupt(message) => Error::Corrupt(format!("{}: {message}", path.display())),
         other => Error::Corrupt(format!("{}: {other}", path.display())),
     })
 }
@@ -93,7 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<CalibrationState> {
     if word(8) != FORMAT_VERSION {
         return Err(Error::Version(format!("format version {}; this library reads {FORMAT_VERSION}", word(8))));
     }
-    if crc32fast::hash(&bytes[16..]) != word(12) {
+    if crc32fast::hash(&bytes[CHECKED_START..]) != word(12) {
         return Err(corrupt("the checksum does not fit"));
     }
     let header_len = u64::from(word(16)) | u64::from(word(20)) << 32;

@@ -8,6 +8,7 @@ mod model;
 mod observer;
 mod operator;
 mod prepared;
+mod progress;
 mod recipe;
 mod roof;
 mod sensitivity;
@@ -32,6 +33,7 @@ pub use operator::{
     dequantize_array, quantize_array,
 };
 pub use prepared::{CalibratedTensor, Prepared};
+pub use progress::{Progress, ProgressCallback, Stage};
 pub use recipe::{import_recipe, load_recipe, save_recipe};
 pub use roof::Roof;
 pub use sensitivity::{LayerSensitivity, Sensitivity, StepCallback, sensitivity};

@@ -9,23 +9,32 @@ use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
 use crate::ops::unary_function;
 use crate::pipeline::model::{LayerInfo, LayerPrecision, Model};
+use crate::pipeline::progress::{ProgressSink, Stage};
 use crate::quantize::observer::ObserverState;
 use crate::quantize::{QuantizedWeights, Solved, solve_tied};
 use crate::threads::parallel_map;
+
+/// Sets of tensors that are solved, by all threads, before the caller is told again.
+const SETS_BETWEEN_REPORTS: usize = 16;
 
 impl Prepared {
     /// Solves qparams from the statistics and makes the int8 model. The prepared graph stays usable.
     ///
     /// # Errors
-    /// `NotCalibrated` naming the first tensor that has seen nothing; `NotFinite` for weights or multipliers.
+    /// `NotCalibrated` naming the first tensor that has seen nothing; `NotFinite` for weights or multipliers; what the progress
+    /// callback returns.
     pub fn convert(&self) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let placement = self.placed()?;
-        let solved = self.solve_all()?;
+        let total = placement.members.len() as u64 + 1;
+        let solved = self.solve_telling(&self.progress, total)?;
+        self.progress.report(Stage::Convert, total - 1, total)?;
         let weights = lower_to_int8::quantize_all_weights(self.graph.graph(), &placement.assignment)?;
         let types = placement.assignment.tied.iter().zip(&solved);
         let types: Vec<QuantizedType> = types.map(|(set, solved)| QuantizedType::new(solved.qparams, set.activation.target())).collect();
-        self.lower(&types, &weights)
+        let model = self.lower(&types, &weights)?;
+        self.progress.report(Stage::Convert, total, total)?;
+        Ok(model)
     }
 
     /// What depends on the input shapes.
@@ -33,7 +42,7 @@ impl Prepared {
     /// # Errors
     /// `NotCalibrated` if they are open still.
     pub(in crate::pipeline) fn placed(&self) -> Result<&Placement> {
-        self.placement.as_ref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))
+        self.statistics.placement.as_deref().ok_or_else(|| Error::NotCalibrated("no batch was seen and the input shapes are open".into()))
     }
 
     /// The solved qparams of each tied set.
@@ -41,16 +50,29 @@ impl Prepared {
     /// # Errors
     /// `NotCalibrated` naming the first tensor that has seen nothing.
     pub(in crate::pipeline) fn solve_all(&self) -> Result<Vec<Solved>> {
+        self.solve_telling(&ProgressSink::default(), 0)
+    }
+
+    /// As [`Prepared::solve_all`]; tells how many sets of `total` steps are done.
+    fn solve_telling(&self, progress: &ProgressSink, total: u64) -> Result<Vec<Solved>> {
         let graph = self.graph.graph();
         let placement = self.placed()?;
-        let solved = parallel_map(0..placement.members.len(), |index: usize| {
+        let solve = |index: usize| {
             let set = &placement.assignment.tied[index];
-            let states: Vec<&ObserverState> = placement.members[index].iter().map(|&member| &self.observed[member].state).collect();
+            let states: Vec<&ObserverState> =
+                placement.members[index].iter().map(|&member| &self.statistics.observed[member].state).collect();
             let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
             let target = set.activation.target();
             solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))
-        });
-        solved.into_iter().collect()
+        };
+        let count = placement.members.len();
+        let mut solved: Vec<Solved> = Vec::with_capacity(count);
+        while solved.len() < count {
+            progress.report(Stage::Convert, solved.len() as u64, total)?;
+            let group = solved.len()..count.min(solved.len() + SETS_BETWEEN_REPORTS);
+            solved.extend(parallel_map(group, solve).into_iter().collect::<Result<Vec<_>>>()?);
+        }
+        Ok(solved)
     }
 
     /// The model with these types of the tied sets and these weights.

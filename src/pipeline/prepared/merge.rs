@@ -1,22 +1,31 @@
 //! Statistics that leave a prepared graph and come back: saved, resumed, merged.
 use super::Prepared;
+use super::statistics::Statistics;
 use crate::error::{Error, Result};
-use crate::memory;
-use crate::pipeline::calibration_file::{self, CalibrationState};
+use crate::pipeline::calibration_file::{self, CalibrationState, Fingerprint};
 use std::path::Path;
 
+/// What messages call statistics that come from memory.
+const FROM_MEMORY: &str = "the calibration state";
+
 impl Prepared {
+    fn fingerprint(&self) -> Fingerprint {
+        *self.fingerprint.get_or_init(|| Fingerprint::new(self.graph.graph(), &self.qconfig))
+    }
+
     fn state(&self) -> CalibrationState {
         let graph = self.graph.graph();
+        let statistics = &self.statistics;
+        let named = |observed: &super::statistics::Observed| (graph.value(observed.value).name.clone(), observed.state.clone());
         CalibrationState {
-            fingerprint: calibration_file::fingerprint(graph, &self.qconfig),
-            samples: self.samples,
-            dims: self.placement.as_ref().map(|placement| placement.dims.clone()),
-            tensors: self.observed.iter().map(|observed| (graph.value(observed.value).name.clone(), observed.state.clone())).collect(),
+            fingerprint: self.fingerprint(),
+            samples: statistics.samples,
+            dims: statistics.placement.as_ref().map(|placement| placement.dims.clone()),
+            tensors: statistics.observed.iter().map(named).collect(),
         }
     }
 
-    /// Writes the statistics to a file, atomically.
+    /// Writes the statistics to a file, atomically: whenever the process ends, the path holds the old bytes or the new ones.
     ///
     /// # Errors
     /// `Io`.
@@ -24,42 +33,102 @@ impl Prepared {
         calibration_file::save(&self.state(), path)
     }
 
+    /// The bytes of the calibration file: the same for the same data, whatever its order, its split into batches and shards, the number of
+    /// threads and the instruction set (observers that depend on the order of batches aside).
+    ///
+    /// # Errors
+    /// `Parse` for shapes or names that JSON cannot hold.
+    pub fn calibration_bytes(&self) -> Result<Vec<u8>> {
+        calibration_file::to_bytes(&self.state())
+    }
+
+    /// Takes over the statistics of a file, so that calibration goes on where it was saved. Settings that change nothing about what is
+    /// observed, such as the solver, may differ: trying another one needs no data.
+    ///
+    /// # Errors
+    /// `WrongState` if something was observed already; `Io`, `Corrupt`, `Version`; `Mismatch` for another graph or other observers. On an
+    /// error nothing changes.
+    pub fn load_calibration(&mut self, path: &Path) -> Result<()> {
+        self.check_fresh()?;
+        let state = calibration_file::load(path)?;
+        self.take_over(&state, &path.display().to_string())
+    }
+
+    /// As [`Prepared::load_calibration`], from memory.
+    ///
+    /// # Errors
+    /// Likewise, but for `Io`.
+    pub fn load_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_fresh()?;
+        let state = calibration_file::parse(bytes)?;
+        self.take_over(&state, FROM_MEMORY)
+    }
+
+    fn check_fresh(&self) -> Result<()> {
+        match self.samples() {
+            0 => Ok(()),
+            seen => Err(Error::WrongState(format!("{seen} samples have been observed already; merge adds to them"))),
+        }
+    }
+
+    fn take_over(&mut self, state: &CalibrationState, what: &str) -> Result<()> {
+        self.check_graph(state, what)?;
+        let mut statistics = self.statistics.clone();
+        statistics.add(self.graph.graph(), &self.qconfig, state, what)?;
+        self.statistics = statistics;
+        Ok(())
+    }
+
     /// Adds the statistics of a file that was saved for the same graph and qconfig: the bits are those of one pass over
     /// both data sets. On an error nothing changes.
     ///
     /// # Errors
     /// `Io`, `Corrupt`, `Version`; `Mismatch` for another graph or qconfig; `Unsupported` for observers that depend on the order of
-    /// batches, unless nothing was seen yet (then the file's state is taken over: a resume).
+    /// batches, unless one side has seen nothing.
     pub fn merge_calibration(&mut self, path: &Path) -> Result<()> {
-        let theirs = calibration_file::load(path)?;
-        let mine = calibration_file::fingerprint(self.graph.graph(), &self.qconfig);
-        if theirs.fingerprint != mine {
-            let message =
-                format!("{} was saved for another model or qconfig ({:08x}, here {mine:08x})", path.display(), theirs.fingerprint);
-            return Err(Error::Mismatch(message));
+        self.merge_calibrations(&[path])
+    }
+
+    /// Adds the statistics of several files: all of them, or on an error none.
+    ///
+    /// # Errors
+    /// As [`Prepared::merge_calibration`].
+    pub fn merge_calibrations<P: AsRef<Path>>(&mut self, paths: &[P]) -> Result<()> {
+        let mut statistics = self.statistics.clone();
+        for path in paths {
+            let (path, state) = (path.as_ref(), calibration_file::load(path.as_ref())?);
+            self.add(&mut statistics, &state, &path.display().to_string())?;
         }
-        let samples = self.samples.checked_add(theirs.samples);
-        let samples = samples.ok_or_else(|| Error::Corrupt(format!("{} says that it saw {} samples", path.display(), theirs.samples)))?;
-        if let (None, Some(dims)) = (&self.placement, &theirs.dims) {
-            self.place(dims)?;
-        }
-        let graph = self.graph.graph();
-        let mut merged = self.observed.clone();
-        for (index, (name, state)) in theirs.tensors.iter().enumerate() {
-            let observed =
-                merged.get_mut(index).filter(|observed| graph.value(observed.value).name == *name && observed.state.kind() == state.kind());
-            let observed = observed
-                .ok_or_else(|| Error::Mismatch(format!("tensor {index} of {} is {name}, which is not observed here", path.display())))?;
-            if observed.state.is_empty() {
-                observed.state = state.clone();
-            } else {
-                observed.state.merge(state)?;
-            }
-        }
-        memory::checkpoint()?;
-        self.observed = merged;
-        self.samples = samples;
+        self.statistics = statistics;
         Ok(())
+    }
+
+    /// As [`Prepared::merge_calibration`], from memory.
+    ///
+    /// # Errors
+    /// Likewise, but for `Io`.
+    pub fn merge_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut statistics = self.statistics.clone();
+        self.add(&mut statistics, &calibration_file::parse(bytes)?, FROM_MEMORY)?;
+        self.statistics = statistics;
+        Ok(())
+    }
+
+    fn add(&self, statistics: &mut Statistics, theirs: &CalibrationState, what: &str) -> Result<()> {
+        self.check_graph(theirs, what)?;
+        let (mine, theirs_of) = (self.fingerprint().qconfig, theirs.fingerprint.qconfig);
+        if mine != theirs_of {
+            return Err(Error::Mismatch(format!("{what} was saved for another qconfig ({theirs_of:08x}, here {mine:08x})")));
+        }
+        statistics.add(self.graph.graph(), &self.qconfig, theirs, what)
+    }
+
+    fn check_graph(&self, theirs: &CalibrationState, what: &str) -> Result<()> {
+        let (mine, theirs) = (self.fingerprint().graph, theirs.fingerprint.graph);
+        match mine == theirs {
+            true => Ok(()),
+            false => Err(Error::Mismatch(format!("{what} was saved for another model ({theirs:08x}, here {mine:08x})"))),
+        }
     }
 }
 

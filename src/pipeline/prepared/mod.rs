@@ -4,31 +4,33 @@ mod merge;
 mod observe_batch;
 mod placement;
 mod run_range;
+mod statistics;
 mod tensors;
 
 pub use tensors::CalibratedTensor;
 
+use super::calibration_file::Fingerprint;
 use super::context::Context;
 use super::float_graph::FloatGraph;
+use super::progress::{ProgressCallback, ProgressSink};
 use super::session::check_declared;
 use crate::error::{Error, Result};
 use crate::quantize::QConfig;
 use crate::runtime::Executor;
 use crate::tensor::{DType, TensorView};
-use observe_batch::BatchState;
-use placement::{Observed, Placement};
-use std::sync::Arc;
+use statistics::Statistics;
+use std::sync::{Arc, OnceLock};
 
 /// A float graph, a qconfig, and the statistics collected so far.
 pub struct Prepared {
     pub(super) context: Context,
     pub(super) graph: FloatGraph,
     pub(super) qconfig: QConfig,
-    placement: Option<Placement>,
-    observed: Vec<Observed>,
-    samples: u64,
+    statistics: Statistics,
+    /// One a thread, for the sizes of the last batch.
     executors: Vec<Executor>,
-    pool: Option<rayon::ThreadPool>,
+    progress: ProgressSink,
+    fingerprint: OnceLock<Fingerprint>,
 }
 
 impl Prepared {
@@ -48,11 +50,10 @@ impl Prepared {
             context: context.clone(),
             graph: graph.clone(),
             qconfig: qconfig.clone(),
-            placement: None,
-            observed: Vec::new(),
-            samples: 0,
+            statistics: Statistics::default(),
             executors: Vec::new(),
-            pool: None,
+            progress: ProgressSink::default(),
+            fingerprint: OnceLock::new(),
         };
         let declared = || -> Option<Vec<Vec<usize>>> {
             let full = |info: super::TensorInfo| {
@@ -61,14 +62,14 @@ impl Prepared {
             graph.inputs().into_iter().map(full).collect()
         };
         if let Some(dims) = input_dims.or_else(declared) {
-            prepared.place(&dims)?;
+            prepared.statistics.place(graph.graph(), qconfig, &dims)?;
         }
         Ok(prepared)
     }
 
     /// Samples seen so far.
     pub fn samples(&self) -> u64 {
-        self.samples
+        self.statistics.samples
     }
 
     /// The context that it was made with.
@@ -86,11 +87,16 @@ impl Prepared {
         &self.qconfig
     }
 
+    /// Whom calibration and conversion tell how far they are, on the calling thread. `None`: nobody.
+    pub fn set_progress(&mut self, callback: Option<Arc<ProgressCallback>>) {
+        self.progress = ProgressSink::new(callback);
+    }
+
     /// Takes in one batch: f32 inputs in the graph's order. A batch that fails leaves the statistics unchanged.
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument`; `NotFinite` naming tensor, sample and element for a NaN or infinity in an
-    /// observed tensor.
+    /// observed tensor; what the progress callback returns.
     pub fn calibrate(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let graph = Arc::clone(self.graph.graph());
         for (view, &input) in inputs.iter().zip(&graph.inputs) {
@@ -105,28 +111,12 @@ impl Prepared {
         if batch == 0 {
             return Ok(());
         }
-        if self.placement.as_ref().is_none_or(|placement| placement.dims.len() != dims.len()) {
-            self.place(&dims)?;
-        }
-        let threads = self.context.threads().threads().min(batch);
-        self.make_executors(&graph, &dims, threads)?;
-        let states = self.observe_batch(&graph, inputs, batch)?;
-        let mut merged = self.observed.clone();
-        for (observed, batch_state) in merged.iter_mut().zip(states) {
-            match (&mut observed.state, batch_state) {
-                (state, BatchState::Mergeable(new)) => state.merge(&new)?,
-                // A moving average needs the batch's range alone.
-                (state, BatchState::Range(range)) => {
-                    if let Some((low, high)) = range.range() {
-                        state.observe(&[low, high]);
-                    }
-                }
-                (_, BatchState::Gathered) => {}
-            }
-        }
-        self.observe_gathered(&graph, inputs, batch, &mut merged)?;
-        self.observed = merged;
-        self.samples += batch as u64;
+        let mut statistics = self.statistics.clone();
+        statistics.place(&graph, &self.qconfig, &dims)?;
+        self.make_executors(&graph, &dims, batch)?;
+        self.observe_batch(&graph, inputs, batch, &mut statistics.observed)?;
+        statistics.samples += batch as u64;
+        self.statistics = statistics;
         Ok(())
     }
 }

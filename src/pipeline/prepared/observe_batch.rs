@@ -1,59 +1,53 @@
-//! What one batch adds to the observers: its samples are computed by several executors at once, and their parts merge in sample order.
+//! What one batch adds to the observers: its samples are computed by the context's threads, each with an executor of its own, and
+//! what they collect is merged in sample order. Nothing is kept of the values themselves, so memory does not grow with the batch.
 use super::Prepared;
-use super::placement::Observed;
 use super::run_range::run_range;
+use super::statistics::Observed;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
-use crate::quantize::observer::{MinMax, ObserverKind, ObserverState, first_nan, first_non_finite};
+use crate::pipeline::progress::{ProgressSink, Stage};
+use crate::quantize::observer::{BatchPart, first_nan, first_non_finite};
 use crate::runtime::{Executor, Plan, PlanOptions};
 use crate::tensor::TensorView;
-use rayon::prelude::*;
+use crate::threads::Executor as Threads;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of one batch's tensors that order-dependent observers are shown at once; more are computed in several passes.
-const GATHERED_BYTES: usize = 256 << 20;
-
-/// What one batch adds to an observer.
-pub(super) enum BatchState {
-    Mergeable(ObserverState),
-    Range(MinMax),
-    /// The observer sees the batch's values themselves, later.
-    Gathered,
+/// One pass over a batch.
+struct Pass<'a> {
+    graph: &'a Graph,
+    inputs: &'a [TensorView<'a>],
+    samples: usize,
+    /// Samples that an executor computes at a time; 0: the plan is for whole batches.
+    chunk: usize,
+    /// The observers that take part in this pass, by the value they observe.
+    observers_of: HashMap<ValueId, Vec<usize>>,
+    /// Infinities are dropped; a NaN is always an error.
+    drop_inf: bool,
 }
 
-impl BatchState {
-    fn new(kind: ObserverKind) -> Self {
-        match kind {
-            ObserverKind::MovingAverage => BatchState::Range(MinMax::default()),
-            ObserverKind::TorchHistogram => BatchState::Gathered,
-            mergeable => BatchState::Mergeable(ObserverState::new(mergeable)),
-        }
-    }
+/// What each observer is shown in a pass; `None` where it takes no part.
+type Parts = Vec<Option<BatchPart>>;
 
-    fn observe(&mut self, floats: &[f32]) {
-        match self {
-            BatchState::Mergeable(state) => state.observe(floats),
-            BatchState::Range(range) => range.observe(floats),
-            BatchState::Gathered => {}
-        }
-    }
-
-    fn merge(&mut self, other: BatchState) -> Result<()> {
-        match (self, other) {
-            (BatchState::Mergeable(mine), BatchState::Mergeable(theirs)) => mine.merge(&theirs),
-            (BatchState::Range(mine), BatchState::Range(theirs)) => mine.merge(&theirs),
-            _ => Ok(()),
-        }
-    }
+/// A thread's executor, what it has collected, and how that went.
+struct Lane<'a> {
+    executor: &'a mut Executor,
+    parts: Parts,
+    outcome: Result<()>,
 }
 
-fn by_value(observed: &[Observed]) -> HashMap<ValueId, Vec<usize>> {
-    let mut index_of: HashMap<ValueId, Vec<usize>> = HashMap::new();
-    for (index, observed) in observed.iter().enumerate() {
-        index_of.entry(observed.value).or_default().push(index);
+/// Tells the caller how many samples are done.
+struct Tracker<'a> {
+    progress: &'a ProgressSink,
+    done: u64,
+    total: u64,
+}
+
+impl Tracker<'_> {
+    fn report(&self) -> Result<()> {
+        self.progress.report(Stage::Calibrate, self.done, self.total)
     }
-    index_of
 }
 
 fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32], drop_inf: bool) -> Result<()> {
@@ -66,15 +60,59 @@ fn check_finite(graph: &Graph, value: ValueId, sample: usize, floats: &[f32], dr
     }
 }
 
+impl Pass<'_> {
+    /// Computes samples `range` and shows them to the lane's parts.
+    fn observe(&self, lane: &mut Lane<'_>, range: Range<usize>) -> Result<()> {
+        let parts = &mut lane.parts;
+        run_range(self.graph, lane.executor, self.inputs, range, self.chunk == 0, &mut |value, sample, floats| {
+            let Some(observers) = self.observers_of.get(&value) else { return Ok(()) };
+            check_finite(self.graph, value, sample, floats, self.drop_inf)?;
+            for &observer in observers {
+                let Some(part) = &mut parts[observer] else { continue };
+                part.observe(floats);
+            }
+            Ok(())
+        })
+    }
+
+    /// Computes the batch in rounds, each lane its share of a round; the caller is told between rounds, on the calling thread.
+    fn run(&self, threads: &Threads, lanes: &[Mutex<Lane<'_>>], tracker: &mut Tracker<'_>) -> Result<()> {
+        let share = match (self.chunk, tracker.progress.is_listening()) {
+            (0, _) => self.samples,
+            (chunk, true) => chunk,
+            (_, false) => self.samples.div_ceil(lanes.len()),
+        };
+        let mut first = 0;
+        while first < self.samples {
+            tracker.report()?;
+            let end = self.samples.min(first.saturating_add(share.saturating_mul(lanes.len())));
+            threads.fork_join(lanes.len(), &|part| {
+                let mut lane = lock(&lanes[part.index]);
+                let start = end.min(first + part.index * share);
+                lane.outcome = self.observe(&mut lane, start..end.min(start + share));
+            })?;
+            // The first failure in sample order is reported, whatever the schedule was.
+            lanes.iter().try_for_each(|lane| std::mem::replace(&mut lock(lane).outcome, Ok(())))?;
+            tracker.done += (end - first) as u64;
+            first = end;
+        }
+        Ok(())
+    }
+}
+
+fn lock<'a, T>(lane: &'a Mutex<T>) -> MutexGuard<'a, T> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Prepared {
     /// One executor a thread, for these input sizes.
-    pub(super) fn make_executors(&mut self, graph: &Graph, dims: &[Vec<usize>], threads: usize) -> Result<()> {
+    pub(super) fn make_executors(&mut self, graph: &Graph, dims: &[Vec<usize>], batch: usize) -> Result<()> {
+        let threads = self.context.threads().threads().min(batch);
         let fits = |executor: &Executor| {
             let plan = executor.plan();
             let batch_free = plan.chunk_samples > 0;
             plan.input_dims.iter().zip(dims).all(|(planned, given)| if batch_free { planned[1..] == given[1..] } else { planned == given })
         };
-        let batch = dims[0][0];
         let whole = self.executors.first().is_some_and(|executor| executor.plan().chunk_samples == 0);
         if self.executors.len() >= if whole { 1 } else { threads } && self.executors.iter().all(|e| fits(e) && e.max_samples() >= batch) {
             return Ok(());
@@ -85,92 +123,66 @@ impl Prepared {
         for _ in 0..count {
             self.executors.push(Executor::new(Arc::clone(&plan), 1, batch)?);
         }
-        if self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() != count) {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-            self.pool = Some(pool.map_err(|error| Error::InvalidArgument(format!("cannot start calibration threads: {error}")))?);
-        }
         Ok(())
     }
 
-    /// Runs the batch, split between the executors, and collects what it adds to each observer.
-    pub(super) fn observe_batch(&mut self, graph: &Graph, inputs: &[TensorView<'_>], batch: usize) -> Result<Vec<BatchState>> {
-        let observed = &self.observed;
-        let drop_inf = self.qconfig.drop_inf;
-        let count = self.executors.len();
-        let whole = self.executors[0].plan().chunk_samples == 0;
-        let share = if whole { batch } else { batch.div_ceil(count) };
-        let executors = &mut self.executors;
-        let mut run = || {
-            executors
-                .par_iter_mut()
-                .enumerate()
-                .map(|(index, executor)| {
-                    let (first, end) = ((index * share).min(batch), ((index + 1) * share).min(batch));
-                    let mut states: Vec<BatchState> = observed.iter().map(|observed| BatchState::new(observed.state.kind())).collect();
-                    let index_of: HashMap<ValueId, Vec<usize>> = by_value(observed);
-                    run_range(graph, executor, inputs, first..end, whole, &mut |value, sample, floats| {
-                        let Some(indices) = index_of.get(&value) else { return Ok(()) };
-                        check_finite(graph, value, sample, floats, drop_inf)?;
-                        indices.iter().for_each(|&index| states[index].observe(floats));
-                        Ok(())
-                    })
-                    .map(|()| states)
-                })
-                .collect::<Vec<Result<Vec<BatchState>>>>()
-        };
-        let parts = match &self.pool {
-            Some(pool) => pool.install(run),
-            None => run(),
-        };
-        // The first failure in sample order is reported, whatever the schedule was.
-        let mut parts = parts.into_iter();
-        let mut total = parts.next().ok_or_else(|| Error::WrongState("no executor".into()))??;
-        for part in parts {
-            for (total, part) in total.iter_mut().zip(part?) {
-                total.merge(part)?;
-            }
-        }
-        Ok(total)
-    }
-
-    /// Observers that need a batch's values in order and at once are shown them tensor by tensor, in as many passes as
-    /// the memory bound needs.
-    pub(super) fn observe_gathered(
+    /// Shows the batch to copies of the observers; a batch that fails has changed some of them.
+    pub(super) fn observe_batch(
         &mut self,
         graph: &Graph,
         inputs: &[TensorView<'_>],
-        batch: usize,
-        merged: &mut [Observed],
+        samples: usize,
+        observed: &mut [Observed],
     ) -> Result<()> {
-        let mut waiting: Vec<usize> =
-            (0..merged.len()).filter(|&index| merged[index].state.kind() == ObserverKind::TorchHistogram).collect();
-        let whole = self.executors[0].plan().chunk_samples == 0;
-        while !waiting.is_empty() {
-            let mut gathered: HashMap<ValueId, Vec<f32>> = HashMap::new();
-            let mut bytes = 0;
-            let wanted: Vec<ValueId> = waiting.iter().map(|&index| merged[index].value).collect();
-            run_range(graph, &mut self.executors[0], inputs, 0..batch, whole, &mut |value, _, floats| {
-                let fits = gathered.contains_key(&value) || gathered.is_empty() || bytes + floats.len() * batch * 4 <= GATHERED_BYTES;
-                if wanted.contains(&value) && fits {
-                    if !gathered.contains_key(&value) {
-                        bytes += floats.len() * batch * 4;
-                    }
-                    gathered.entry(value).or_default().extend_from_slice(floats);
-                }
-                Ok(())
-            })?;
-            let before = waiting.len();
-            waiting.retain(|&index| match gathered.get(&merged[index].value) {
-                Some(values) => {
-                    merged[index].state.observe_batch(&[values]);
-                    false
-                }
-                None => true,
-            });
-            if waiting.len() == before {
-                return Err(Error::Graph("an observed tensor is never computed".into()));
+        let passes = observed.iter().map(|observed| observed.state.kind().passes()).max().unwrap_or(1);
+        let progress = self.progress.clone();
+        let mut tracker = Tracker { progress: &progress, done: 0, total: samples as u64 * passes as u64 };
+        let empty: Parts = observed.iter().map(|observed| Some(observed.state.first_pass())).collect();
+        let first = self.run_pass(graph, inputs, samples, observed, empty, &mut tracker)?;
+        let second_of =
+            |(observed, first): (&Observed, &Option<BatchPart>)| first.as_ref().and_then(|first| observed.state.second_pass(first));
+        let empty: Parts = observed.iter().zip(&first).map(second_of).collect();
+        let second = match empty.iter().any(Option::is_some) {
+            true => self.run_pass(graph, inputs, samples, observed, empty, &mut tracker)?,
+            false => empty,
+        };
+        for ((observed, first), second) in observed.iter_mut().zip(&first).zip(&second) {
+            if let Some(first) = first {
+                observed.state.take_batch(first, second.as_ref())?;
             }
         }
-        Ok(())
+        tracker.done = tracker.total;
+        tracker.report()
+    }
+
+    /// What one pass collects, merged over the batch.
+    fn run_pass(
+        &mut self,
+        graph: &Graph,
+        inputs: &[TensorView<'_>],
+        samples: usize,
+        observed: &[Observed],
+        empty: Parts,
+        tracker: &mut Tracker<'_>,
+    ) -> Result<Parts> {
+        let mut observers_of: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (index, observed) in observed.iter().enumerate().filter(|(index, _)| empty[*index].is_some()) {
+            observers_of.entry(observed.value).or_default().push(index);
+        }
+        let chunk = self.executors.first().map_or(0, |executor| executor.plan().chunk_samples);
+        let pass = Pass { graph, inputs, samples, chunk, observers_of, drop_inf: self.qconfig.drop_inf };
+        let lane = |executor| Mutex::new(Lane { executor, parts: empty.clone(), outcome: Ok(()) });
+        let lanes: Vec<Mutex<Lane<'_>>> = self.executors.iter_mut().map(lane).collect();
+        pass.run(self.context.threads(), &lanes, tracker)?;
+        let mut collected = empty;
+        for lane in lanes {
+            let lane = lane.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for (total, part) in collected.iter_mut().zip(&lane.parts) {
+                if let (Some(total), Some(part)) = (total, part) {
+                    total.merge(part)?;
+                }
+            }
+        }
+        Ok(collected)
     }
 }

@@ -1,28 +1,22 @@
 //! Which tensors are observed, for inputs of given shapes.
-use super::Prepared;
 use crate::error::Result;
 use crate::graph::passes::assign_precision::{Assignment, assign};
 use crate::graph::shape_inference::infer_shapes;
-use crate::graph::{Graph, Op, ValueId};
+use crate::graph::{Graph, Op, ValueId, keeps_samples_apart};
 use crate::pipeline::session::check_declared;
-use crate::quantize::observer::{ObserverKind, ObserverState};
+use crate::quantize::QConfig;
+use crate::quantize::observer::ObserverKind;
 use std::collections::HashMap;
 
-/// A tensor that is observed.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Observed {
-    /// The value whose elements are seen: reshapes show their input.
-    pub(super) value: ValueId,
-    pub(super) state: ObserverState,
-}
-
-/// What depends on the input shapes: made when they are known.
+/// Precisions and observers for inputs of given shapes.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Placement {
     /// Input shapes of one sample (axis 0 is 1), or of the whole batch where samples meet.
     pub(in crate::pipeline) dims: Vec<Vec<usize>>,
     pub(in crate::pipeline) assignment: Assignment,
-    /// For each tied set the indices of its observed tensors.
+    /// The observed values, each once for each kind of observer.
+    pub(super) observers: Vec<(ValueId, ObserverKind)>,
+    /// For each tied set the indices of its observers.
     pub(super) members: Vec<Vec<usize>>,
 }
 
@@ -37,30 +31,47 @@ fn same_elements(graph: &Graph, producers: &[Option<usize>], mut value: ValueId)
     value
 }
 
-impl Prepared {
-    /// Decides precisions and observers for inputs of the given shapes.
-    pub(super) fn place(&mut self, dims: &[Vec<usize>]) -> Result<()> {
-        let graph = self.graph.graph();
+impl Placement {
+    /// The shapes that placements are made for: the batch is left out where samples are computed one by one.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `ShapeMismatch` for shapes that the graph does not declare.
+    pub(super) fn dims_of_a_sample(graph: &Graph, dims: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
         check_declared(graph, dims)?;
-        let shapes = infer_shapes(graph, dims)?;
-        let assignment = assign(graph, &self.qconfig, &shapes)?;
+        let mut dims = dims.to_vec();
+        if keeps_samples_apart(graph, &dims) {
+            dims.iter_mut().for_each(|dims| dims[0] = 1);
+        }
+        Ok(dims)
+    }
+
+    /// Decides precisions and observers; `dims` come from [`Placement::dims_of_a_sample`].
+    ///
+    /// # Errors
+    /// `ShapeMismatch`; `Unsupported` under `strict`; `InvalidArgument` for settings that contradict each other.
+    pub(super) fn new(graph: &Graph, qconfig: &QConfig, dims: Vec<Vec<usize>>) -> Result<Self> {
+        let shapes = infer_shapes(graph, &dims)?;
+        let assignment = assign(graph, qconfig, &shapes)?;
         let producers = graph.producers();
         let mut index_of: HashMap<(ValueId, ObserverKind), usize> = HashMap::new();
-        let mut observed: Vec<Observed> = Vec::new();
+        let mut observers = Vec::new();
         let mut members = Vec::new();
         for set in &assignment.tied {
             let kind = set.activation.observer;
             let of_value = |&value: &ValueId| {
                 let value = same_elements(graph, &producers, value);
                 *index_of.entry((value, kind)).or_insert_with(|| {
-                    observed.push(Observed { value, state: ObserverState::new(kind) });
-                    observed.len() - 1
+                    observers.push((value, kind));
+                    observers.len() - 1
                 })
             };
             members.push(set.observed.iter().map(of_value).collect::<Vec<_>>());
         }
-        self.observed = observed;
-        self.placement = Some(Placement { dims: dims.to_vec(), assignment, members });
-        Ok(())
+        Ok(Self { dims, assignment, observers, members })
+    }
+
+    /// Whether the same tensors are observed and what follows from them is the same.
+    pub(super) fn observes_alike(&self, other: &Placement) -> bool {
+        self.observers == other.observers && self.members == other.members && self.assignment == other.assignment
     }
 }

@@ -31,7 +31,7 @@ impl Prepared {
             members.map(|(value, _)| value.name.clone()).collect()
         };
         let tensor = |(set, solved): (usize, Solved)| -> Result<CalibratedTensor> {
-            let observed = placement.members[set].iter().map(|&member| &self.observed[member].state);
+            let observed = placement.members[set].iter().map(|&member| &self.statistics.observed[member].state);
             let mut states: Vec<ObserverState> = observed.clone().take(1).cloned().collect();
             for state in observed.skip(1) {
                 match states[0].is_mergeable() {

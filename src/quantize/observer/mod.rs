@@ -2,8 +2,10 @@
 //!
 //! A batch is observed whole or in parallel pieces. Mergeable observers (`min_max`, `histogram`) take pieces into separate
 //! states and merge those, in any order, to the same bits; the order-dependent ones (`moving_average`, `torch_histogram`)
-//! take a batch as a list of pieces with [`ObserverState::observe_batch`]. Values that are not finite are dropped and
-//! counted by every observer; a caller that refuses them asks [`first_non_finite`] beforehand.
+//! take a batch as a list of pieces with [`ObserverState::observe_batch`]. [`BatchPart`] collects a batch in parallel for either
+//! kind. Values that are not finite are dropped and counted by every observer; a caller that refuses them asks
+//! [`first_non_finite`] beforehand.
+mod batch;
 mod codec;
 mod dyadic_grid;
 mod histogram;
@@ -15,6 +17,7 @@ mod torch_histogram;
 #[cfg(test)]
 mod golden_tests;
 
+pub use batch::BatchPart;
 pub use dyadic_grid::{MAX_BINS, MIN_EXPONENT};
 pub use histogram::Histogram;
 pub use min_max::{ChannelMinMax, MinMax};
@@ -51,6 +54,11 @@ impl ObserverKind {
             ObserverKind::Histogram => "histogram",
             ObserverKind::TorchHistogram => "torch_histogram",
         }
+    }
+
+    /// How often a batch is looked at.
+    pub const fn passes(self) -> usize {
+        if matches!(self, ObserverKind::TorchHistogram) { 2 } else { 1 }
     }
 
     /// The state depends on the set of values alone, so states merge to the bits of one pass.

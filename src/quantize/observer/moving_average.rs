@@ -22,6 +22,11 @@ impl MovingAverage {
         for piece in pieces {
             batch.observe(piece);
         }
+        self.take(&batch);
+    }
+
+    /// Takes in one batch, of which only the range counts.
+    pub(super) fn take(&mut self, batch: &MinMax) {
         self.dropped += batch.dropped();
         let Some((batch_min, batch_max)) = batch.range() else { return };
         self.average = Some(match self.average {

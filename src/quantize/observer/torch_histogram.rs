@@ -3,7 +3,7 @@
 //! NUMERICS section 3 writes it down (from torch 2.8, with the later fix of its issue #156414 for point ranges).
 use super::codec::{Reader, corrupt, put_f32, put_range};
 use super::min_max::MinMax;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bins, and sub-bins of one when the range grows.
 const BINS: usize = 2048;
@@ -21,23 +21,49 @@ pub struct TorchHistogram {
     dropped: u64,
 }
 
-/// `torch.histc`: bin `floor((v - min) / (max - min) * B)`, the last one closed; a point range widens by 1 either way.
-fn histc(pieces: &[&[f32]], (mut min, mut max): (f32, f32)) -> Vec<f32> {
-    if min == max {
-        (min, max) = (min - 1.0, max + 1.0);
+/// Counts of one batch over a range that holds it, by `torch.histc`: bin `floor((v - min) / (max - min) * B)`, the last one closed;
+/// a point range widens by 1 either way. Integers, so that the order of values does not matter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct BatchCounts {
+    range: (f32, f32),
+    counts: Vec<u64>,
+}
+
+impl BatchCounts {
+    fn new(range: (f32, f32)) -> Self {
+        Self { range, counts: vec![0; BINS] }
     }
-    let width = max - min;
-    let mut counts = vec![0u64; BINS];
-    for &value in pieces.iter().flat_map(|piece| piece.iter()).filter(|value| value.is_finite()) {
-        let share = if width.is_finite() {
-            (value - min) / width
-        } else {
-            ((f64::from(value) - f64::from(min)) / (f64::from(max) - f64::from(min))) as f32
-        };
-        // The conversion sends the NaN of a point range that 1 does not widen to bin 0.
-        counts[((share * BINS as f32) as usize).min(BINS - 1)] += 1;
+
+    /// Takes values in; those that are not finite are left out.
+    pub(super) fn observe(&mut self, values: &[f32]) {
+        let (mut min, mut max) = self.range;
+        if min == max {
+            (min, max) = (min - 1.0, max + 1.0);
+        }
+        let width = max - min;
+        for &value in values.iter().filter(|value| value.is_finite()) {
+            let share = if width.is_finite() {
+                (value - min) / width
+            } else {
+                ((f64::from(value) - f64::from(min)) / (f64::from(max) - f64::from(min))) as f32
+            };
+            // The conversion sends the NaN of a point range that 1 does not widen to bin 0.
+            self.counts[((share * BINS as f32) as usize).min(BINS - 1)] += 1;
+        }
     }
-    counts.into_iter().map(|count| count as f32).collect()
+
+    /// Takes in counts of other values over the same range.
+    pub(super) fn merge(&mut self, other: &BatchCounts) -> Result<()> {
+        if self.range != other.range {
+            return Err(Error::Mismatch(format!("counts over {:?} and over {:?}", self.range, other.range)));
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+        Ok(())
+    }
+
+    fn floats(&self) -> Vec<f32> {
+        self.counts.iter().map(|&count| count as f32).collect()
+    }
 }
 
 /// Spreads counts over `from` onto bins over `to`: each bin is 16 points of equal mass.
@@ -65,23 +91,38 @@ impl TorchHistogram {
     pub fn observe_batch(&mut self, pieces: &[&[f32]]) {
         let mut batch = MinMax::default();
         pieces.iter().for_each(|piece| batch.observe(piece));
+        let mut counts = self.counts_of(&batch);
+        if let Some(counts) = &mut counts {
+            pieces.iter().for_each(|piece| counts.observe(piece));
+        }
+        self.take(&batch, counts.as_ref());
+    }
+
+    /// Empty counts for a batch of the given range, on the grid that the state will have; `None` for one without finite values.
+    pub(super) fn counts_of(&self, batch: &MinMax) -> Option<BatchCounts> {
+        let seen = batch.range()?;
+        let old = self.range.unwrap_or(seen);
+        Some(BatchCounts::new((old.0.min(seen.0), old.1.max(seen.1))))
+    }
+
+    /// Takes in one batch: its range, and its counts, which [`TorchHistogram::counts_of`] gave the grid of.
+    pub(super) fn take(&mut self, batch: &MinMax, counts: Option<&BatchCounts>) {
         self.dropped += batch.dropped();
-        let Some(seen) = batch.range() else { return };
-        let Some(old) = self.range else {
-            (self.range, self.counts) = (Some(seen), histc(pieces, seen));
-            return;
-        };
-        let union = (old.0.min(seen.0), old.1.max(seen.1));
-        let mut counts = histc(pieces, union);
-        let carried = if union == old {
-            std::mem::take(&mut self.counts)
-        } else if old.0 == old.1 {
-            let total: f32 = self.counts.iter().sum();
-            histc(&[&[old.0]], union).into_iter().map(|count| count * total).collect()
-        } else {
-            spread(&self.counts, old, union)
-        };
-        counts.iter_mut().zip(carried).for_each(|(count, carried)| *count += carried);
+        let Some(batch) = counts else { return };
+        let (union, mut counts) = (batch.range, batch.floats());
+        if let Some(old) = self.range {
+            let carried = if union == old {
+                std::mem::take(&mut self.counts)
+            } else if old.0 == old.1 {
+                let total: f32 = self.counts.iter().sum();
+                let mut point = BatchCounts::new(union);
+                point.observe(&[old.0]);
+                point.floats().into_iter().map(|count| count * total).collect()
+            } else {
+                spread(&self.counts, old, union)
+            };
+            counts.iter_mut().zip(carried).for_each(|(count, carried)| *count += carried);
+        }
         (self.range, self.counts) = (Some(union), counts);
     }
 
