@@ -10,6 +10,7 @@ use super::qconfig::rsq_qconfig;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
+use crate::memory;
 use crate::pipeline::Prepared;
 use std::ffi::{c_char, c_void};
 use std::path::Path;
@@ -145,6 +146,7 @@ pub unsafe extern "C" fn rsq_prepared_set_progress(
         let object = handles::get(prepared.cast_const())?;
         // SAFETY: the caller's promise.
         let callback = unsafe { progress_callback(progress, user_data) };
+        memory::checkpoint()?;
         object.prepared.write()?.set_progress(callback);
         Ok(())
     })
@@ -179,6 +181,7 @@ pub unsafe extern "C" fn rsq_calibration_to_buffer(
         // SAFETY: the caller's promise.
         let size = unsafe { Out::new(out_size, "out_size") }?;
         let bytes = handles::get(prepared)?.prepared.read()?.calibration_bytes()?;
+        memory::checkpoint()?;
         // SAFETY: the caller's promise.
         unsafe { fill(&bytes, buffer, capacity, size, bytes.len()) }
     })

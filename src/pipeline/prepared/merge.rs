@@ -2,6 +2,7 @@
 use super::Prepared;
 use super::statistics::Statistics;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::pipeline::calibration_file::{self, CalibrationState, Fingerprint};
 use std::path::Path;
 
@@ -75,6 +76,7 @@ impl Prepared {
         self.check_graph(state, what)?;
         let mut statistics = self.statistics.clone();
         statistics.add(self.graph.graph(), &self.qconfig, state, what)?;
+        memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
     }
@@ -99,6 +101,7 @@ impl Prepared {
             let (path, state) = (path.as_ref(), calibration_file::load(path.as_ref())?);
             self.add(&mut statistics, &state, &path.display().to_string())?;
         }
+        memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
     }
@@ -110,6 +113,7 @@ impl Prepared {
     pub fn merge_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         let mut statistics = self.statistics.clone();
         self.add(&mut statistics, &calibration_file::parse(bytes)?, FROM_MEMORY)?;
+        memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::float_graph::FloatGraph;
 use super::progress::{ProgressCallback, ProgressSink};
 use super::session::check_declared;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::quantize::QConfig;
 use crate::runtime::Executor;
 use crate::tensor::{DType, TensorView};
@@ -116,6 +117,7 @@ impl Prepared {
         self.make_executors(&graph, &dims, batch)?;
         self.observe_batch(&graph, inputs, batch, &mut statistics.observed)?;
         statistics.samples += batch as u64;
+        memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
     }
