@@ -52,7 +52,7 @@ fn shard_states(network: &NetworkEntry, qconfig: &QConfig, data: &DataSet) -> Ve
 fn computes_samples_one_by_one(network: &NetworkEntry) -> bool {
     let graph = FloatGraph::from_onnx_file(&network.model()).unwrap();
     let shapes: Vec<Vec<usize>> = network.inputs.iter().map(|input| input.shape.clone()).collect();
-    network.symbolic_batch && keeps_samples_apart(graph.graph(), &shapes)
+    network.symbolic_batch && keeps_samples_apart(graph.graph(), &shapes).unwrap()
 }
 
 fn with_observer(observer: &str) -> QConfig {

@@ -39,7 +39,7 @@ impl Placement {
     pub(super) fn dims_of_a_sample(graph: &Graph, dims: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
         check_declared(graph, dims)?;
         let mut dims = dims.to_vec();
-        if keeps_samples_apart(graph, &dims) {
+        if keeps_samples_apart(graph, &dims)? {
             dims.iter_mut().for_each(|dims| dims[0] = 1);
         }
         Ok(dims)

@@ -81,7 +81,7 @@ impl Statistics {
             }
         }
         let samples = self.samples.checked_add(theirs.samples);
-        self.samples = samples.ok_or_else(|| Error::InvalidArgument("merged sample counts exceed 64 bits".into()))?;
+        self.samples = samples.ok_or_else(|| Error::Corrupt(format!("{what} says that it saw {} samples", theirs.samples)))?;
         Ok(())
     }
 }
