@@ -60,7 +60,10 @@ impl Statistics {
     pub(super) fn add(&mut self, graph: &Graph, qconfig: &QConfig, theirs: &CalibrationState, what: &str) -> Result<()> {
         let misfit = |text: String| Error::Mismatch(format!("{what}: {text}"));
         if let Some(dims) = &theirs.dims {
-            self.place(graph, qconfig, dims).map_err(|error| misfit(error.to_string()))?;
+            self.place(graph, qconfig, dims).map_err(|error| match error {
+                Error::OutOfMemory { .. } => error,
+                other => misfit(other.to_string()),
+            })?;
         }
         if theirs.tensors.len() != self.observed.len() && (theirs.dims.is_some() || !theirs.tensors.is_empty()) {
             return Err(misfit(format!("it observes {} tensors, here are {}", theirs.tensors.len(), self.observed.len())));
