@@ -14,6 +14,9 @@ WHAT = {
     "auto": "for each tensor the one of the above with the least mse objective",
 }
 
+# What auto may lose of l2's logit SQNR.
+MOST_LOST_DB = 0.1
+
 
 def load(folder, solver):
     run = json.loads((folder / f"{solver}.json").read_text())
@@ -57,6 +60,8 @@ def main():
     worse = sum(auto < l2 for auto, l2 in zip(predicted["auto"], predicted["l2"]))
     gain = figures["auto"]["logit_sqnr_db"] - figures["l2"]["logit_sqnr_db"]
     print(f"\nOf {len(predicted['auto'])} tensors `auto` took: {won}. Tensors where its mse objective is above that of l2: {worse}.")
+    if worse or gain < -MOST_LOST_DB:
+        sys.exit(f"auto is worse than l2: {worse} tensors, {gain:.2f} dB of logit SQNR")
     print(f"Its logit SQNR is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} that of l2.")
 
 
