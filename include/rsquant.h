@@ -1770,7 +1770,7 @@ rsq_status rsq_observer_observe(struct rsq_observer *observer,
 /// Takes in what `other` has seen: to the bit, the statistics of one observer that saw both.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY` (also for an observer with itself), `MISMATCH` (another kind or number of
-/// channels), `UNSUPPORTED` (moving averages and torch histograms depend on the order), `INVALID_ARGUMENT` (counts overflow).
+/// channels), `UNSUPPORTED` (moving averages and torch histograms depend on the order), `INVALID_ARGUMENT` (counts overflow), `OUT_OF_MEMORY`.
 /// Nothing changes unless `OK`.
 rsq_status rsq_observer_merge(struct rsq_observer *observer,
                               const struct rsq_observer *other);
@@ -1782,7 +1782,7 @@ rsq_status rsq_observer_merge(struct rsq_observer *observer,
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `INVALID_ARGUMENT` (another number of channels, a solver
 /// that the observer cannot serve, a percentile out of range, a target without meaning), `NOT_CALIBRATED` (naming the channel that has
-/// seen nothing).
+/// seen nothing), `OUT_OF_MEMORY`.
 rsq_status rsq_observer_solve(const struct rsq_observer *observer,
                               const struct rsq_solve_options *options,
                               size_t channels,
@@ -1809,7 +1809,7 @@ rsq_status rsq_observer_get_info(const struct rsq_observer *observer, struct rsq
 /// Writes an observer to memory: first call with `buffer` NULL, which tells the size, then with a buffer of `capacity` bytes, at
 /// least that many.
 ///
-/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small).
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small), `OUT_OF_MEMORY`.
 rsq_status rsq_observer_to_buffer(const struct rsq_observer *observer,
                                   void *buffer,
                                   size_t capacity,

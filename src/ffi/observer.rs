@@ -149,7 +149,7 @@ pub unsafe extern "C" fn rsq_observer_observe(observer: *mut rsq_observer, value
 /// Takes in what `other` has seen: to the bit, the statistics of one observer that saw both.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY` (also for an observer with itself), `MISMATCH` (another kind or number of
-/// channels), `UNSUPPORTED` (moving averages and torch histograms depend on the order), `INVALID_ARGUMENT` (counts overflow).
+/// channels), `UNSUPPORTED` (moving averages and torch histograms depend on the order), `INVALID_ARGUMENT` (counts overflow), `OUT_OF_MEMORY`.
 /// Nothing changes unless `OK`.
 #[unsafe(no_mangle)]
 pub extern "C" fn rsq_observer_merge(observer: *mut rsq_observer, other: *const rsq_observer) -> rsq_status {
@@ -167,7 +167,7 @@ pub extern "C" fn rsq_observer_merge(observer: *mut rsq_observer, other: *const 
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `INVALID_ARGUMENT` (another number of channels, a solver
 /// that the observer cannot serve, a percentile out of range, a target without meaning), `NOT_CALIBRATED` (naming the channel that has
-/// seen nothing).
+/// seen nothing), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_observer_solve(
     observer: *const rsq_observer,
@@ -274,7 +274,7 @@ pub unsafe extern "C" fn rsq_observer_get_info(observer: *const rsq_observer, ou
 /// Writes an observer to memory: first call with `buffer` NULL, which tells the size, then with a buffer of `capacity` bytes, at
 /// least that many.
 ///
-/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small).
+/// Statuses: `NULL_ARGUMENT` (`out_size`), `INVALID_HANDLE`, `BUSY`, `INVALID_ARGUMENT` (the buffer is too small), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_observer_to_buffer(
     observer: *const rsq_observer,
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn rsq_observer_to_buffer(
     guard::call(|| {
         // SAFETY: the caller's promise.
         let size = unsafe { Out::new(out_size, "out_size") }?;
-        let bytes = handles::get(observer)?.read()?.to_bytes();
+        let bytes = handles::get(observer)?.read()?.to_bytes()?;
         // SAFETY: the caller's promise.
         unsafe { fill(&bytes, buffer, capacity, size, bytes.len()) }
     })

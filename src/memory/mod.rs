@@ -15,8 +15,9 @@ pub use allocator::ReserveAllocator;
 use crate::error::{Error, Result};
 use std::cell::Cell;
 
-/// The largest request that the reserve answers: what is larger follows an input's size and is asked for with care.
-pub const MOST_RESERVED_BYTES: usize = 64 << 10;
+/// Requests from this size on are not answered from the reserve: they follow an input's size and are asked for with care. Below are
+/// those of a fixed size, the largest of which are a histogram's counters with 64 KiB.
+pub const MOST_RESERVED_BYTES: usize = 128 << 10;
 
 thread_local! {
     /// Size of the first request of this thread that was refused and that no checkpoint has reported; 0: none.

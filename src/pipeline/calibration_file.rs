@@ -4,6 +4,7 @@
 //! header (JSON: fingerprint, samples, input shapes, names and lengths), then each state's bytes.
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::memory;
 use crate::model::replace_file;
 use crate::quantize::QConfig;
 use crate::quantize::observer::ObserverState;
@@ -53,27 +54,59 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Of a graph and a qconfig.
     pub fn new(graph: &Graph, qconfig: &QConfig) -> Self {
-        let mut hash = crc32fast::Hasher::new();
-        let mut text = |value: serde_json::Result<Vec<u8>>| hash.update(&value.unwrap_or_default());
-        text(serde_json::to_vec(&graph.nodes));
-        text(serde_json::to_vec(&graph.values));
-        graph.constants.iter().for_each(|constant| hash.update(&constant.data));
-        Self { graph: hash.finalize(), qconfig: crc32fast::hash(&serde_json::to_vec(qconfig).unwrap_or_default()) }
+        let mut of_graph = JsonChecksum::default();
+        of_graph.add(&graph.nodes);
+        of_graph.add(&graph.values);
+        graph.constants.iter().for_each(|constant| of_graph.0.update(&constant.data));
+        let mut of_qconfig = JsonChecksum::default();
+        of_qconfig.add(qconfig);
+        Self { graph: of_graph.0.finalize(), qconfig: of_qconfig.0.finalize() }
     }
+}
+
+/// A checksum of JSON that is never held.
+#[derive(Default)]
+struct JsonChecksum(crc32fast::Hasher);
+
+impl JsonChecksum {
+    fn add(&mut self, value: &impl Serialize) {
+        // Neither a graph nor a qconfig has keys that JSON cannot hold, and a checksum takes every byte.
+        let _ = serde_json::to_writer(self, value);
+    }
+}
+
+impl Write for JsonChecksum {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Appends to bytes that grow with the number of tensors.
+fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Result<()> {
+    bytes.try_reserve(more.len()).map_err(|_| Error::OutOfMemory { what: "a calibration file".into(), bytes: bytes.len() + more.len() })?;
+    bytes.extend_from_slice(more);
+    memory::checkpoint()
 }
 
 /// The file's bytes.
 pub fn to_bytes(state: &CalibrationState) -> Result<Vec<u8>> {
     let mut states = Vec::new();
-    let mut tensors = Vec::new();
+    let mut encoded = Vec::new();
+    let mut tensors = memory::reserved(state.tensors.len(), "a calibration's header")?;
     for (name, state) in &state.tensors {
-        let start = states.len();
-        state.encode(&mut states);
-        tensors.push((name.clone(), states.len() - start));
+        encoded.clear();
+        state.encode(&mut encoded);
+        append(&mut states, &encoded)?;
+        tensors.push((name.clone(), encoded.len()));
     }
     let header = Header { fingerprint: state.fingerprint, samples: state.samples, dims: state.dims.clone(), tensors };
     let header = serde_json::to_vec(&header).map_err(|error| Error::Parse(format!("calibration header: {error}")))?;
-    let mut bytes = Vec::with_capacity(HEADER_START + header.len() + states.len());
+    let mut bytes = memory::reserved(HEADER_START + header.len() + states.len(), "a calibration file")?;
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
@@ -97,6 +130,7 @@ pub fn load(path: &Path) -> Result<CalibrationState> {
     parse(&bytes).map_err(|error| match error {
         Error::Version(message) => Error::Version(format!("{}: {message}", path.display())),
         Error::Corrupt(message) => Error::Corrupt(format!("{}: {message}", path.display())),
+        Error::OutOfMemory { .. } => error,
         other => Error::Corrupt(format!("{}: {other}", path.display())),
     })
 }
@@ -124,6 +158,7 @@ pub fn parse(bytes: &[u8]) -> Result<CalibrationState> {
     for (name, length) in header.tensors {
         let state = rest.get(..length).ok_or_else(|| corrupt(&format!("the state of {name} is cut off")))?;
         tensors.push((name, ObserverState::decode(state)?));
+        memory::checkpoint()?;
         rest = &rest[length..];
     }
     if !rest.is_empty() {

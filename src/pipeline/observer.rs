@@ -1,5 +1,6 @@
 //! The observer door: statistics and qparams of plain arrays, per tensor or per channel, for engines with their own kernels.
 use crate::error::{Error, Result};
+use crate::memory::{self, reserved};
 use crate::quantize::observer::{first_nan, first_non_finite};
 use crate::quantize::{ObserverKind, ObserverState, Solved, SolverKind, Target, solve};
 
@@ -67,8 +68,11 @@ impl Observer {
             return Err(Error::NotFinite(format!("value {} at index {index}", values[index])));
         }
         let channels = self.states.len();
-        if let [state] = self.states.as_mut_slice() {
-            state.observe(values);
+        if channels == 1 {
+            let mut states = self.copy_of_states()?;
+            states[0].observe(values);
+            memory::checkpoint()?;
+            self.states = states;
             return Ok(());
         }
         let period = channels.checked_mul(inner).filter(|&period| period > 0 && values.len().is_multiple_of(period));
@@ -77,12 +81,25 @@ impl Observer {
         };
         // A batch is one for order-dependent observers too, so a channel's values are brought together.
         let mut together = reserved(values.len() / channels, "a channel's values")?;
-        for (channel, state) in self.states.iter_mut().enumerate() {
+        let mut states = self.copy_of_states()?;
+        for (channel, state) in states.iter_mut().enumerate() {
             together.clear();
             values.chunks_exact(period).for_each(|chunk| together.extend_from_slice(&chunk[channel * inner..][..inner]));
             state.observe(&together);
+            memory::checkpoint()?;
         }
+        self.states = states;
         Ok(())
+    }
+
+    /// The states, for work that may fail.
+    fn copy_of_states(&self) -> Result<Vec<ObserverState>> {
+        let mut copies = reserved(self.states.len(), "an observer's channels")?;
+        for state in &self.states {
+            copies.push(state.clone());
+            memory::checkpoint()?;
+        }
+        Ok(copies)
     }
 
     /// Takes in what another observer has seen: the bits are those of one that saw both.
@@ -94,8 +111,11 @@ impl Observer {
         if self.channels() != other.channels() {
             return Err(Error::Mismatch(format!("an observer of {} channels and one of {}", self.channels(), other.channels())));
         }
-        let mut merged = self.states.clone();
-        merged.iter_mut().zip(&other.states).try_for_each(|(mine, theirs)| mine.merge(theirs))?;
+        let mut merged = self.copy_of_states()?;
+        for (mine, theirs) in merged.iter_mut().zip(&other.states) {
+            mine.merge(theirs)?;
+            memory::checkpoint()?;
+        }
         self.states = merged;
         Ok(())
     }
@@ -112,25 +132,41 @@ impl Observer {
         if let Some(channel) = self.first_empty() {
             return Err(Error::NotCalibrated(format!("the observer has seen no values of channel {channel}")));
         }
-        self.states.iter().map(|state| solve(state, solver, target)).collect()
+        let mut solved = reserved(self.states.len(), "solved channels")?;
+        for state in &self.states {
+            solved.push(solve(state, solver, target)?);
+            memory::checkpoint()?;
+        }
+        Ok(solved)
     }
 
     /// The observer as bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut body = vec![u8::from(self.drop_inf)];
-        body.extend_from_slice(&(self.states.len() as u32).to_le_bytes());
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut append = |more: &[u8]| {
+            let refused = |_| Error::OutOfMemory { what: "an observer's bytes".into(), bytes: more.len() };
+            bytes.try_reserve(more.len()).map_err(refused)?;
+            bytes.extend_from_slice(more);
+            memory::checkpoint()
+        };
+        append(MAGIC)?;
+        append(&FORMAT_VERSION.to_le_bytes())?;
+        append(&[0; 4])?;
+        append(&[u8::from(self.drop_inf)])?;
+        append(&(self.states.len() as u32).to_le_bytes())?;
         let mut encoded = Vec::new();
         for state in &self.states {
             encoded.clear();
             state.encode(&mut encoded);
-            body.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
-            body.extend_from_slice(&encoded);
+            append(&(encoded.len() as u32).to_le_bytes())?;
+            append(&encoded)?;
         }
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        bytes.extend_from_slice(&body);
-        bytes
+        let checksum = crc32fast::hash(&bytes[HEADER_BYTES..]);
+        bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        Ok(bytes)
     }
 
     /// The observer that [`Observer::to_bytes`] wrote.
@@ -173,6 +209,7 @@ impl Observer {
                 return Err(corrupt("channels of different kinds"));
             }
             states.push(state);
+            memory::checkpoint()?;
             rest = &rest[4 + len..];
         }
         if !rest.is_empty() {
@@ -180,14 +217,6 @@ impl Observer {
         }
         Ok(Self { states, drop_inf })
     }
-}
-
-/// Room for `len` items.
-fn reserved<T>(len: usize, what: &str) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    let refused = |_| Error::OutOfMemory { what: what.to_owned(), bytes: len.saturating_mul(size_of::<T>()) };
-    items.try_reserve_exact(len).map_err(refused)?;
-    Ok(items)
 }
 
 #[cfg(test)]
@@ -242,7 +271,7 @@ mod tests {
     fn no_prefix_and_no_flipped_bit_of_a_saved_observer_is_another_one() {
         let mut observer = Observer::new(ObserverKind::Histogram, 2, true).unwrap();
         observer.observe(&values(40), 1).unwrap();
-        let bytes = observer.to_bytes();
+        let bytes = observer.to_bytes().unwrap();
         assert_eq!(Observer::from_bytes(&bytes).unwrap(), observer);
         for len in 0..bytes.len() {
             assert!(Observer::from_bytes(&bytes[..len]).is_err(), "{len}");

@@ -33,6 +33,15 @@ fn made<T>(make: impl FnOnce(*mut *mut T) -> rsq_status) -> Outcome<*mut T> {
     Err(status)
 }
 
+/// The bytes of a function that is asked for a size, then given a buffer.
+fn filled(fill: impl Fn(*mut std::ffi::c_void, usize, *mut usize) -> rsq_status) -> Outcome<Vec<u8>> {
+    let mut size = 0;
+    done(fill(null_mut(), 0, &mut size))?;
+    let mut bytes = vec![0u8; size];
+    done(fill(bytes.as_mut_ptr().cast(), bytes.len(), &mut size))?;
+    Ok(bytes)
+}
+
 macro_rules! handle {
     ($name:ident, $type:ident, $free:ident) => {
         /// Frees its handle.
@@ -54,6 +63,7 @@ handle!(QConfig, rsq_qconfig, rsq_qconfig_free);
 handle!(Prepared, rsq_prepared, rsq_prepared_free);
 handle!(Model, rsq_model, rsq_model_free);
 handle!(Session, rsq_session, rsq_session_free);
+handle!(Observer, rsq_observer, rsq_observer_free);
 
 /// Zeros with the size set.
 pub fn context_options() -> rsq_context_options {
@@ -181,6 +191,12 @@ impl Prepared {
         samples
     }
 
+    /// The statistics as bytes.
+    pub fn to_bytes(&self) -> Outcome<Vec<u8>> {
+        // SAFETY: `filled` passes NULL or a buffer of the capacity that it tells.
+        filled(|buffer, capacity, size| unsafe { rsq_calibration_to_buffer(self.0, buffer, capacity, size) })
+    }
+
     pub fn save(&self, path: &Path) -> Outcome<()> {
         // SAFETY: the text lives for the call.
         done(unsafe { rsq_calibration_save(self.0, text_of(path).as_ptr()) })
@@ -208,13 +224,8 @@ pub fn text_of(path: &Path) -> CString {
 
 impl Model {
     pub fn to_bytes(&self) -> Outcome<Vec<u8>> {
-        let mut size = 0;
-        // SAFETY: the output lives for the call.
-        done(unsafe { rsq_model_to_buffer(self.0, null_mut(), 0, &mut size) })?;
-        let mut bytes = vec![0u8; size];
-        // SAFETY: a buffer of that size.
-        done(unsafe { rsq_model_to_buffer(self.0, bytes.as_mut_ptr().cast(), bytes.len(), &mut size) })?;
-        Ok(bytes)
+        // SAFETY: `filled` passes NULL or a buffer of the capacity that it tells.
+        filled(|buffer, capacity, size| unsafe { rsq_model_to_buffer(self.0, buffer, capacity, size) })
     }
 
     pub fn from_bytes(context: Option<&Context>, bytes: &[u8]) -> Outcome<Self> {
@@ -274,5 +285,47 @@ impl Session {
     pub fn run(&self, inputs: &[Floats]) -> Outcome<Vec<Floats>> {
         let mut outputs = self.outputs_for(inputs);
         self.run_into(inputs, &mut outputs).map(|()| outputs)
+    }
+}
+
+impl Observer {
+    pub fn new(kind: i32, channels: usize) -> Outcome<Self> {
+        let options = rsq_observer_options { struct_size: size_of::<rsq_observer_options>() as u32, flags: 0, channels };
+        // SAFETY: options and output live for the call.
+        made(|out| unsafe { rsq_observer_new(kind, &options, out) }).map(Self)
+    }
+
+    /// Channels are the last axis.
+    pub fn observe(&self, values: &[f32]) -> Outcome<()> {
+        // SAFETY: the values live for the call.
+        done(unsafe { rsq_observer_observe(self.0, values.as_ptr(), values.len(), 1) })
+    }
+
+    pub fn merge(&self, other: &Observer) -> Outcome<()> {
+        done(rsq_observer_merge(self.0, other.0))
+    }
+
+    /// Scales of four channels, by `solver` (0: the observer's own).
+    pub fn solve(&self, solver: i32) -> Outcome<[f32; 4]> {
+        // SAFETY: integers and a float, for which zero bytes are a value.
+        let mut options: rsq_solve_options = unsafe { std::mem::zeroed() };
+        options.struct_size = size_of::<rsq_solve_options>() as u32;
+        options.solver = solver;
+        let (mut scales, mut zero_points) = ([f32::NAN; 4], [0; 4]);
+        let (scale, zero_point) = (scales.as_mut_ptr(), zero_points.as_mut_ptr());
+        // SAFETY: arrays of as many elements as there are channels.
+        let status = unsafe { rsq_observer_solve(self.0, &options, 4, scale, zero_point, null_mut(), null_mut()) };
+        assert!(status == RSQ_OK || scales.iter().all(|scale| scale.is_nan()), "a failed call wrote its output");
+        done(status).map(|()| scales)
+    }
+
+    pub fn to_bytes(&self) -> Outcome<Vec<u8>> {
+        // SAFETY: `filled` passes NULL or a buffer of the capacity that it tells.
+        filled(|buffer, capacity, size| unsafe { rsq_observer_to_buffer(self.0, buffer, capacity, size) })
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Outcome<Self> {
+        // SAFETY: the bytes live for the call.
+        made(|out| unsafe { rsq_observer_from_bytes(bytes.as_ptr().cast(), bytes.len(), out) }).map(Self)
     }
 }

@@ -103,6 +103,7 @@ fn quantized_set(
         Some(scales) => quantize_weights_with(&float.weight, layout.out_channels(), scales, &setting.weight),
     };
     let named = |error| match error {
+        Error::OutOfMemory { .. } => error,
         Error::InvalidArgument(text) => Error::InvalidArgument(format!("node {}: {text}", node.name)),
         other => Error::NotFinite(format!("node {}: weights: {other}", node.name)),
     };

@@ -7,6 +7,7 @@ use crate::graph::passes::lower_to_int8;
 use crate::graph::{Graph, QuantizedType, ValueId};
 use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
+use crate::memory;
 use crate::ops::unary_function;
 use crate::pipeline::model::{LayerInfo, LayerPrecision, Model};
 use crate::pipeline::progress::{ProgressSink, Stage};
@@ -57,20 +58,23 @@ impl Prepared {
     fn solve_telling(&self, progress: &ProgressSink, total: u64) -> Result<Vec<Solved>> {
         let graph = self.graph.graph();
         let placement = self.placed()?;
-        let solve = |index: usize| {
+        let solve = |index: usize| -> Result<Solved> {
             let set = &placement.assignment.tied[index];
             let states: Vec<&ObserverState> =
                 placement.members[index].iter().map(|&member| &self.statistics.observed[member].state).collect();
             let name = || set.observed.first().map_or("?", |&value| graph.value(value).name.as_str());
             let target = set.activation.target();
-            solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))
+            let solved = solve_tied(&states, set.activation.solver(), target).map_err(|error| naming_tensor(error, name()))?;
+            memory::checkpoint()?;
+            Ok(solved)
         };
         let count = placement.members.len();
-        let mut solved: Vec<Solved> = Vec::with_capacity(count);
+        let mut solved: Vec<Solved> = memory::reserved(count, "solved ranges")?;
         while solved.len() < count {
             progress.report(Stage::Convert, solved.len() as u64, total)?;
             let group = solved.len()..count.min(solved.len() + SETS_BETWEEN_REPORTS);
             solved.extend(parallel_map(group, solve).into_iter().collect::<Result<Vec<_>>>()?);
+            memory::checkpoint()?;
         }
         Ok(solved)
     }
@@ -105,6 +109,7 @@ impl Prepared {
 /// The error with the tensor's name.
 fn naming_tensor(error: Error, name: &str) -> Error {
     match error {
+        Error::OutOfMemory { .. } => error,
         Error::NotCalibrated(text) => Error::NotCalibrated(format!("tensor {name}: {text}")),
         Error::NotFinite(text) => Error::NotFinite(format!("tensor {name}: {text}")),
         other => Error::InvalidArgument(format!("tensor {name}: {other}")),

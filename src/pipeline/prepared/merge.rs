@@ -14,33 +14,37 @@ impl Prepared {
         *self.fingerprint.get_or_init(|| Fingerprint::new(self.graph.graph(), &self.qconfig))
     }
 
-    fn state(&self) -> CalibrationState {
+    fn state(&self) -> Result<CalibrationState> {
         let graph = self.graph.graph();
         let statistics = &self.statistics;
-        let named = |observed: &super::statistics::Observed| (graph.value(observed.value).name.clone(), observed.state.clone());
-        CalibrationState {
+        let mut tensors = memory::reserved(statistics.observed.len(), "statistics")?;
+        for observed in &statistics.observed {
+            tensors.push((graph.value(observed.value).name.clone(), observed.state.clone()));
+            memory::checkpoint()?;
+        }
+        Ok(CalibrationState {
             fingerprint: self.fingerprint(),
             samples: statistics.samples,
             dims: statistics.placement.as_ref().map(|placement| placement.dims.clone()),
-            tensors: statistics.observed.iter().map(named).collect(),
-        }
+            tensors,
+        })
     }
 
     /// Writes the statistics to a file, atomically: whenever the process ends, the path holds the old bytes or the new ones.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`, `OutOfMemory`.
     pub fn save_calibration(&self, path: &Path) -> Result<()> {
-        calibration_file::save(&self.state(), path)
+        calibration_file::save(&self.state()?, path)
     }
 
     /// The bytes of the calibration file: the same for the same data, whatever its order, its split into batches and shards, the number of
     /// threads and the instruction set (observers that depend on the order of batches aside).
     ///
     /// # Errors
-    /// `Parse` for shapes or names that JSON cannot hold.
+    /// `OutOfMemory`.
     pub fn calibration_bytes(&self) -> Result<Vec<u8>> {
-        calibration_file::to_bytes(&self.state())
+        calibration_file::to_bytes(&self.state()?)
     }
 
     /// Takes over the statistics of a file, so that calibration goes on where it was saved. Settings that change nothing about what is
@@ -74,7 +78,7 @@ impl Prepared {
 
     fn take_over(&mut self, state: &CalibrationState, what: &str) -> Result<()> {
         self.check_graph(state, what)?;
-        let mut statistics = self.statistics.clone();
+        let mut statistics = self.statistics.copy()?;
         statistics.add(self.graph.graph(), &self.qconfig, state, what)?;
         memory::checkpoint()?;
         self.statistics = statistics;
@@ -96,7 +100,7 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::merge_calibration`].
     pub fn merge_calibrations<P: AsRef<Path>>(&mut self, paths: &[P]) -> Result<()> {
-        let mut statistics = self.statistics.clone();
+        let mut statistics = self.statistics.copy()?;
         for path in paths {
             let (path, state) = (path.as_ref(), calibration_file::load(path.as_ref())?);
             self.add(&mut statistics, &state, &path.display().to_string())?;
@@ -111,7 +115,7 @@ impl Prepared {
     /// # Errors
     /// Likewise, but for `Io`.
     pub fn merge_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut statistics = self.statistics.clone();
+        let mut statistics = self.statistics.copy()?;
         self.add(&mut statistics, &calibration_file::parse(bytes)?, FROM_MEMORY)?;
         memory::checkpoint()?;
         self.statistics = statistics;
@@ -155,11 +159,11 @@ mod tests {
         prepared.calibrate(&[TensorView::f32(&[1.0, -2.0], &[1, 2]).unwrap()]).unwrap();
         let path = std::env::temp_dir().join(format!("rsquant-samples-{}", std::process::id()));
         let save = |state: &CalibrationState| calibration_file::save(state, &path).unwrap();
-        save(&CalibrationState { samples: u64::MAX, ..prepared.state() });
-        let before = prepared.state();
+        save(&CalibrationState { samples: u64::MAX, ..prepared.state().unwrap() });
+        let before = prepared.state().unwrap();
         let merged = prepared.merge_calibration(&path);
         assert!(matches!(&merged, Err(Error::Corrupt(message)) if message.contains(&u64::MAX.to_string())), "{merged:?}");
-        assert!(prepared.state() == before);
+        assert!(prepared.state().unwrap() == before);
         save(&CalibrationState { samples: u64::MAX - 1, ..before });
         prepared.merge_calibration(&path).unwrap();
         assert_eq!(prepared.samples(), u64::MAX);

@@ -112,7 +112,7 @@ impl Prepared {
         if batch == 0 {
             return Ok(());
         }
-        let mut statistics = self.statistics.clone();
+        let mut statistics = self.statistics.copy()?;
         statistics.place(&graph, &self.qconfig, &dims)?;
         self.make_executors(&graph, &dims, batch)?;
         self.observe_batch(&graph, inputs, batch, &mut statistics.observed)?;

@@ -5,6 +5,7 @@ use super::run_range::run_range;
 use super::statistics::Observed;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
+use crate::memory;
 use crate::pipeline::progress::{ProgressSink, Stage};
 use crate::quantize::observer::{BatchPart, first_nan, first_non_finite};
 use crate::runtime::{Executor, Plan, PlanOptions};
@@ -70,6 +71,7 @@ impl Pass<'_> {
             for &observer in observers {
                 let Some(part) = &mut parts[observer] else { continue };
                 part.observe(floats);
+                memory::checkpoint()?;
             }
             Ok(())
         })
@@ -142,6 +144,7 @@ impl Prepared {
         let second_of =
             |(observed, first): (&Observed, &Option<BatchPart>)| first.as_ref().and_then(|first| observed.state.second_pass(first));
         let empty: Parts = observed.iter().zip(&first).map(second_of).collect();
+        memory::checkpoint()?;
         let second = match empty.iter().any(Option::is_some) {
             true => self.run_pass(graph, inputs, samples, observed, empty, &mut tracker)?,
             false => empty,
@@ -149,6 +152,7 @@ impl Prepared {
         for ((observed, first), second) in observed.iter_mut().zip(&first).zip(&second) {
             if let Some(first) = first {
                 observed.state.take_batch(first, second.as_ref())?;
+                memory::checkpoint()?;
             }
         }
         tracker.done = tracker.total;
@@ -173,6 +177,7 @@ impl Prepared {
         let pass = Pass { graph, inputs, samples, chunk, observers_of, drop_inf: self.qconfig.drop_inf };
         let lane = |executor| Mutex::new(Lane { executor, parts: empty.clone(), outcome: Ok(()) });
         let lanes: Vec<Mutex<Lane<'_>>> = self.executors.iter_mut().map(lane).collect();
+        memory::checkpoint()?;
         pass.run(self.context.threads(), &lanes, tracker)?;
         let mut collected = empty;
         for lane in lanes {
@@ -180,6 +185,7 @@ impl Prepared {
             for (total, part) in collected.iter_mut().zip(&lane.parts) {
                 if let (Some(total), Some(part)) = (total, part) {
                     total.merge(part)?;
+                    memory::checkpoint()?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Runs a part of a batch on one executor and shows its float tensors.
 use crate::error::Result;
 use crate::graph::{Graph, ValueId};
+use crate::memory;
 use crate::runtime::{Executor, Observation};
 use crate::tensor::{TensorView, element_count};
 use std::sync::Arc;
@@ -28,7 +29,10 @@ pub(super) fn run_range(
             &view.bytes()[first * sample_bytes..(first + samples) * sample_bytes]
         })
         .collect();
-    let mut outputs: Vec<Vec<f32>> = plan.output_dims.iter().map(|dims| vec![0.0; element_count(dims).unwrap_or(0) * samples]).collect();
+    let floats =
+        |dims: &Vec<usize>| memory::filled(element_count(dims).unwrap_or(0).saturating_mul(samples), 0.0, "the outputs of a batch");
+    let mut outputs: Vec<Vec<f32>> = plan.output_dims.iter().map(floats).collect::<Result<_>>()?;
+    memory::checkpoint()?;
     let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().map(|output| bytemuck::cast_slice_mut(output)).collect();
     let mut first = range.start;
     let mut chunk = 0;

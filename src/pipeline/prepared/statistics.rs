@@ -2,6 +2,7 @@
 use super::placement::Placement;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
+use crate::memory;
 use crate::pipeline::calibration_file::CalibrationState;
 use crate::quantize::QConfig;
 use crate::quantize::observer::{ObserverKind, ObserverState};
@@ -16,7 +17,7 @@ pub(super) struct Observed {
 }
 
 /// Where the observers are and what they have seen: a function of the data alone, whatever its order and split.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Statistics {
     /// `None` until input shapes are known.
     pub(super) placement: Option<Arc<Placement>>,
@@ -25,6 +26,19 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
+    /// A copy for work that may fail.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn copy(&self) -> Result<Self> {
+        let mut observed = memory::reserved(self.observed.len(), "statistics")?;
+        for tensor in &self.observed {
+            observed.push(tensor.clone());
+            memory::checkpoint()?;
+        }
+        Ok(Self { placement: self.placement.clone(), observed, samples: self.samples })
+    }
+
     /// Sees to it that observers are placed for inputs of these shapes. Sizes may differ from batch to batch where they need the
     /// same observers; the placement kept is the one of the smallest, so that the order of batches does not matter.
     ///
@@ -82,6 +96,7 @@ impl Statistics {
             } else if theirs.samples > 0 {
                 observed.state.merge(state)?;
             }
+            memory::checkpoint()?;
         }
         let samples = self.samples.checked_add(theirs.samples);
         self.samples = samples.ok_or_else(|| Error::Corrupt(format!("{what} says that it saw {} samples", theirs.samples)))?;

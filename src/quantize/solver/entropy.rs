@@ -58,7 +58,13 @@ struct PrefixSums {
 
 impl PrefixSums {
     fn of(counts: &[u64]) -> PrefixSums {
-        let mut sums = PrefixSums { mass: vec![0], occupied: vec![0], entropy: vec![0.0] };
+        // Room for all at once: growing by halves would ask for twice as much as a reserve of small requests has.
+        let entries = counts.len() + 1;
+        let mut sums =
+            PrefixSums { mass: Vec::with_capacity(entries), occupied: Vec::with_capacity(entries), entropy: Vec::with_capacity(entries) };
+        sums.mass.push(0);
+        sums.occupied.push(0);
+        sums.entropy.push(0.0);
         let (mut mass, mut occupied, mut entropy) = (0, 0, 0.0);
         for &count in counts {
             mass += count;
