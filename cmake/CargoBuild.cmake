@@ -26,13 +26,20 @@ macro(rsq_cargo_build)
   set(RSQ_STATIC_LIBRARY "${RSQ_CARGO_TARGET_DIR}/release/librsquant.a")
   set(RSQ_COMMAND "${RSQ_CARGO_TARGET_DIR}/release/rsquant")
   rsq_native_static_libs(RSQ_NATIVE_STATIC_LIBS)
+  # One call builds the library and, where it is wanted, the command: without its feature cargo passes it over.
+  set(features reserve-allocator)
+  set(products "${RSQ_SHARED_LIBRARY}" "${RSQ_STATIC_LIBRARY}")
+  if(RSQUANT_BUILD_CLI)
+    string(APPEND features ",cli")
+    list(APPEND products "${RSQ_COMMAND}")
+  endif()
   # Cargo knows best what is out of date, so it is asked in every build; it does nothing where nothing changed. The link
   # beside the library has the name that programs of the build tree look for.
   add_custom_target(rsquant_cargo ALL
     COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${RSQ_CARGO_TARGET_DIR}"
-            "${RSQ_CARGO}" build --release --locked --lib --bins --features reserve-allocator ${RSQ_CARGO_FLAGS}
+            "${RSQ_CARGO}" build --release --locked --lib --bins --features ${features} ${RSQ_CARGO_FLAGS}
     COMMAND "${CMAKE_COMMAND}" -E create_symlink librsquant.so "${RSQ_SHARED_LIBRARY}.${RSQ_ABI_VERSION}"
-    BYPRODUCTS "${RSQ_SHARED_LIBRARY}" "${RSQ_STATIC_LIBRARY}"
+    BYPRODUCTS ${products}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "cargo build --release"
     USES_TERMINAL VERBATIM)

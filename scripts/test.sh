@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 before=$(mktemp)
 trap 'rm -f "$before"' EXIT
 cp include/rsquant.h "$before"
-cargo test --locked
+cargo test --locked --features test-internals,cli
 if ! diff -u "$before" include/rsquant.h; then
     echo "include/rsquant.h was not what src/ffi makes; it is now: commit it" >&2
     exit 1

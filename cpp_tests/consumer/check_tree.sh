@@ -22,6 +22,8 @@ done
 [ "$(readlink "$lib/librsquant.so.$abi")" = "librsquant.so.$version" ] || fail "librsquant.so.$abi does not lead to librsquant.so.$version"
 soname=$(readelf -d "$lib/librsquant.so.$version" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
 [ "$soname" = "librsquant.so.$abi" ] || fail "the library's SONAME is $soname, not librsquant.so.$abi"
+# The command runs by itself and is of the same version.
+[ "$("$prefix/bin/rsquant" --version)" = "rsquant $version" ] || fail "$prefix/bin/rsquant is not the command of rsquant $version"
 for path in "$@"; do
     if grep -rlF --include='*.cmake' --include='*.pc' --include='*.h' --include='*.hpp' -- "$path" "$prefix"; then
         fail "these files name $path"

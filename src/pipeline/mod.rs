@@ -22,6 +22,7 @@ mod whole_batches;
 pub use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, QuantizedType, Reshape, Unary, ValueId};
 pub use crate::ops::StepInfo;
 pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as OperatorTensors};
+pub use calibration_file::{CalibrationState, Fingerprint, load as read_calibration};
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
