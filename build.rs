@@ -113,6 +113,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "info",
         "options",
         "tensors",
+        "images",
         "context",
         "graph",
         "qconfig",

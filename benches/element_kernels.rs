@@ -1,8 +1,8 @@
 //! GB/s (bytes read and written) of the element kernels, beside a copy of the same size in the same run.
 use rsquant::isa::Isa;
 use rsquant::kernels::layout::{nchw_to_nhwc, nhwc_to_nchw};
-use rsquant::kernels::{ByteRange, Clamp, VectorIsa, binary, pool, quantize, reduce, unary};
-use rsquant::quantize::QParams;
+use rsquant::kernels::{ByteRange, Clamp, VectorIsa, binary, image, pool, quantize, reduce, unary};
+use rsquant::quantize::{ImageNormalization, QParams};
 use std::hint::black_box;
 
 /// CPU seconds of this thread: a machine that is busy with other work does not count.
@@ -59,9 +59,10 @@ fn main() {
     report("quantize_nchw_to_nhwc 64x56x56", 5 * n, &mut || {
         quantize::quantize_nchw_to_nhwc(isa, black_box(&x), 3136, 3136, 64, 64, quantizer, &mut q);
     });
-    let tables = quantize::image_tables(&[123.0, 116.0, 103.0], &[0.017, 0.017, 0.017], quantizer);
+    let normalization = ImageNormalization { divisor: 255.0, mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] };
+    let tables = image::image_tables(&normalization.values().expect("a normalization"), quantizer);
     report("quantize_image 224x224x3", 7 * image, &mut || {
-        quantize::quantize_image(black_box(&p[..3 * image]), &tables, 4, 100, &mut q[..4 * image])
+        image::quantize_image(black_box(&p[..3 * image]), &tables, 4, 100, &mut q[..4 * image])
     });
     report("dequantize", 5 * n, &mut || quantize::dequantize(isa, black_box(&p), qparams, &mut y));
     report("dequantize_nhwc_to_nchw 56x56x64", 5 * n, &mut || {

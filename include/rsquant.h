@@ -393,16 +393,40 @@ typedef struct rsq_shape {
     size_t rank;
 } rsq_shape;
 
+/// An input that is given as image bytes, `RSQ_DTYPE_U8` of shape n, h, w, c, where the graph has f32 of n, c, h, w. Results are
+/// the very bits that the floats `(byte / divisor - mean[c]) / std[c]` give, each operation rounded to f32 in that order.
+/// Wherever a session or a prepared with such an input takes or tells its shape, it is n, h, w, c.
+typedef struct rsq_image_input {
+    /// The input's name, UTF-8; NULL: `index` says which.
+    const char *name;
+    /// The input's place in the graph's order; not used with `name`.
+    size_t index;
+    /// `channels` means. Copied.
+    const float *mean;
+    /// `channels` standard deviations, finite and above 0. Copied.
+    const float *std;
+    /// Channels of the image, as many as the graph's input has.
+    size_t channels;
+    /// What bytes are divided by first; 0: 255, for a mean and deviation of values in 0..=1. 1 for ones of bytes.
+    float divisor;
+    /// 0.
+    uint32_t reserved;
+} rsq_image_input;
+
 /// How to prepare. All zero but `struct_size`: the default.
 typedef struct rsq_prepare_options {
     /// `sizeof(rsq_prepare_options)`.
     uint32_t struct_size;
     /// 0.
     uint32_t flags;
-    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first batch.
+    /// Shapes of all inputs as batches have them, for a graph that leaves more than the batch open; NULL: taken from the first batch.
     const struct rsq_shape *input_shapes;
     /// Number of `input_shapes`: the graph's number of inputs, or 0.
     size_t input_shape_count;
+    /// Inputs that `rsq_calibrate` gets as image bytes; may be NULL if there are none. For `rsq_prepare` alone.
+    const struct rsq_image_input *images;
+    /// Number of `images`.
+    size_t image_count;
 } rsq_prepare_options;
 
 /// A tensor that a call reads. Borrowed for the call: the library keeps no pointer.
@@ -509,10 +533,14 @@ typedef struct rsq_session_options {
     uint32_t flags;
     /// The largest batch that memory is held for; 0: 1.
     size_t max_batch;
-    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first run.
+    /// Shapes of all inputs as runs get them, for a graph that leaves more than the batch open; NULL: taken from the first run.
     const struct rsq_shape *input_shapes;
     /// Number of `input_shapes`: the graph's number of inputs, or 0.
     size_t input_shape_count;
+    /// Inputs that runs get as image bytes; may be NULL if there are none.
+    const struct rsq_image_input *images;
+    /// Number of `images`.
+    size_t image_count;
 } rsq_session_options;
 
 /// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
@@ -1226,14 +1254,15 @@ void rsq_qconfig_free(struct rsq_qconfig *qconfig);
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `INVALID_ARGUMENT`
 /// (settings that contradict each other; with a strict qconfig a scope that no node is in), `UNSUPPORTED` (a strict qconfig, and
-/// a layer that would stay float), `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+/// a layer that would stay float), `SHAPE_MISMATCH`, `NOT_FOUND` (an image input that the graph has not), `OUT_OF_MEMORY`.
 rsq_status rsq_prepare(const struct rsq_context *context,
                        const struct rsq_graph *graph,
                        const struct rsq_qconfig *qconfig,
                        const struct rsq_prepare_options *options,
                        struct rsq_prepared **out);
 
-/// Observes one batch: one tensor for each input of the graph, in its order, f32. Any batch size.
+/// Observes one batch: one tensor for each input of the graph, in its order, f32 (`RSQ_DTYPE_U8` for an image input). Any
+/// batch size.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
 /// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),
@@ -1460,7 +1489,9 @@ void rsq_model_free(struct rsq_model *model);
 
 /// Makes a session of an int8 model, with the model's context. `options` may be NULL. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (also a normalization that gives no finite
+/// number), `SHAPE_MISMATCH` (also an image input that has not four axes, or another number of channels), `NOT_FOUND` (an image
+/// input that the graph has not), `OUT_OF_MEMORY`.
 rsq_status rsq_session_new(const struct rsq_model *model,
                            const struct rsq_session_options *options,
                            struct rsq_session **out);
@@ -1480,7 +1511,7 @@ size_t rsq_session_input_count(const struct rsq_session *session);
 /// Number of outputs of a run. 0 for a bad handle.
 size_t rsq_session_output_count(const struct rsq_session *session);
 
-/// Name, element type and declared shape of an input. Set `out->struct_size` before.
+/// Name, element type and declared shape of an input, as runs get it. Set `out->struct_size` before.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `NOT_FOUND` (no such index).
 rsq_status rsq_session_input_info(const struct rsq_session *session, size_t index, struct rsq_tensor_info *out);
@@ -1513,7 +1544,8 @@ rsq_status rsq_session_step_info(const struct rsq_session *session, size_t index
 /// Bytes of memory that the session holds for runs, weights not counted. 0 before there is a plan and for a bad handle.
 size_t rsq_session_memory_bytes(const struct rsq_session *session);
 
-/// Runs one batch of any size: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless
+/// Runs one batch of any size: one tensor for each input and each output, in order, f32 (`RSQ_DTYPE_U8` for
+/// an image input), dense. Allocates nothing, unless
 /// the input sizes ask for a new plan or the batch is above the largest.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned

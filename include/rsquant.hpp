@@ -25,6 +25,7 @@
 #include "rsquant/qconfig.hpp"
 #include "rsquant/model.hpp"
 #include "rsquant/recipe.hpp"
+#include "rsquant/images.hpp"
 #include "rsquant/prepared.hpp"
 #include "rsquant/session.hpp"
 #include "rsquant/compare.hpp"

@@ -1,6 +1,6 @@
 #include "engine.hpp"
 
-#include "preprocess.hpp"
+#include "model_inputs.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -144,7 +144,7 @@ Candidate Engine::quantize(Mode mode) {
         recipe = given_recipe();
         candidate.model = recipe.convert(graph_, context_);
     } else {
-        rsquant::Prepared prepared = rsquant::Prepared::make(graph_, qconfig(mode), context_, {shape_.input(1)});
+        rsquant::Prepared prepared = rsquant::Prepared::make(graph_, qconfig(mode), context_, {input_shape(1)}, image_inputs());
         if (is_static) {
             calibrate(prepared);
             candidate.calibrated_on = static_cast<std::size_t>(prepared.samples());
@@ -196,22 +196,33 @@ rsquant::Recipe Engine::given_recipe() const {
 
 void Engine::calibrate(rsquant::Prepared& prepared) const {
     const Images images = read_cifar10(data_dir_, options_.calibrate_on, options_.calibration_images);
-    const Preprocess preprocess(static_cast<int>(shape_.width), static_cast<int>(shape_.height), threads_);
     const std::size_t batch = std::min(options_.batch, images.count());
-    std::vector<float> floats(batch * shape_.input_floats());
+    ModelInputs inputs(*this, batch);
     for (std::size_t first = 0; first < images.count(); first += batch) {
         const std::size_t count = std::min(batch, images.count() - first);
-        preprocess.run(images, first, count, floats.data());
-        prepared.calibrate({floats.data(), count * shape_.input_floats(), shape_.input(count)});
+        inputs.make(images, first, count);
+        prepared.calibrate(inputs.view(count));
         std::fprintf(stderr, "static: calibrated on %zu/%zu images\n", first + count, images.count());
     }
+}
+
+rsquant::Shape Engine::input_shape(std::size_t batch) const { return u8_input() ? shape_.byte_input(batch) : shape_.input(batch); }
+
+std::vector<rsquant::ImageInput> Engine::image_inputs() const {
+    if (!u8_input()) {
+        return {};
+    }
+    rsquant::ImageInput image;
+    image.mean = image.std = {kNormalization, kNormalization, kNormalization};
+    return {image};
 }
 
 rsquant::Session Engine::session(const Candidate& candidate, std::size_t max_batch, bool profile) const {
     rsquant::SessionOptions options;
     options.profile = profile;
     options.max_batch = max_batch;
-    options.input_shapes = {shape_.input(max_batch)};
+    options.input_shapes = {input_shape(max_batch)};
+    options.images = image_inputs();
     return candidate.graph != nullptr ? rsquant::Session::make_float(*candidate.graph, options, context_)
                                       : rsquant::Session::make(candidate.model, options);
 }

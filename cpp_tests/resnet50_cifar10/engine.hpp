@@ -19,8 +19,9 @@ struct ModelShape {
     std::int64_t classes = 0;
 
     rsquant::Shape input(std::size_t batch) const { return {static_cast<std::int64_t>(batch), 3, height, width}; }
+    rsquant::Shape byte_input(std::size_t batch) const { return {static_cast<std::int64_t>(batch), height, width, 3}; }
     rsquant::Shape output(std::size_t batch) const { return {static_cast<std::int64_t>(batch), classes}; }
-    std::size_t input_floats() const { return static_cast<std::size_t>(3 * height * width); }
+    std::size_t input_values() const { return static_cast<std::size_t>(3 * height * width); }
 };
 
 // One mode, ready to make sessions of.
@@ -50,6 +51,8 @@ public:
     const ModelShape& shape() const { return shape_; }
     const std::string& isa() const { return isa_; }
     unsigned threads() const { return threads_; }
+    // Whether sessions and calibration take image bytes.
+    bool u8_input() const { return options_.u8_input; }
     const rsquant::Context& context() const { return context_; }
 
 private:
@@ -58,6 +61,8 @@ private:
     rsquant::Recipe given_recipe() const;
     void calibrate(rsquant::Prepared& prepared) const;
     void load_saved();
+    rsquant::Shape input_shape(std::size_t batch) const;
+    std::vector<rsquant::ImageInput> image_inputs() const;
     void set_input(const rsquant::TensorInfo& input, std::size_t inputs, std::size_t outputs);
 
     const Options& options_;

@@ -1,6 +1,6 @@
 #include "evaluate.hpp"
 
-#include "preprocess.hpp"
+#include "model_inputs.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -45,20 +45,18 @@ Evaluation evaluate(const Engine& engine, const Candidate& candidate, const Imag
     const ModelShape& shape = engine.shape();
     batch = std::min(batch, images.count());
     const std::size_t batches = (images.count() + batch - 1) / batch;
-    const Preprocess preprocess(static_cast<int>(shape.width), static_cast<int>(shape.height), engine.threads());
     rsquant::Session session = engine.session(candidate, batch);
-    std::vector<float> inputs(batch * shape.input_floats());
+    ModelInputs inputs(engine, batch);
     Evaluation result;
     result.logits.resize(images.count() * static_cast<std::size_t>(shape.classes));
     const Progress progress(mode_name(candidate.mode), batches, images.count());
     double model_seconds = 0, first_seconds = 0;
     for (std::size_t b = 0, done = 0; b < batches; ++b) {
         const std::size_t count = std::min(batch, images.count() - done);
-        preprocess.run(images, done, count, inputs.data());
+        inputs.make(images, done, count);
         float* logits = result.logits.data() + done * static_cast<std::size_t>(shape.classes);
         const auto start = Clock::now();
-        session.run({inputs.data(), count * shape.input_floats(), shape.input(count)},
-                    {logits, count * static_cast<std::size_t>(shape.classes), shape.output(count)});
+        session.run(inputs.view(count), {logits, count * static_cast<std::size_t>(shape.classes), shape.output(count)});
         model_seconds += seconds_since(start);
         if (b == 0) {
             first_seconds = model_seconds;
@@ -74,7 +72,7 @@ Evaluation evaluate(const Engine& engine, const Candidate& candidate, const Imag
 
 std::vector<float> run_file(const Engine& engine, const Candidate& candidate, const std::string& file, std::size_t batch) {
     const ModelShape& shape = engine.shape();
-    const std::size_t input_bytes = shape.input_floats() * sizeof(float);
+    const std::size_t input_bytes = shape.input_values() * sizeof(float);
     std::error_code error;
     const std::uintmax_t bytes = std::filesystem::file_size(file, error);
     if (error) {
@@ -87,7 +85,7 @@ std::vector<float> run_file(const Engine& engine, const Candidate& candidate, co
     const std::size_t images = bytes / input_bytes;
     batch = std::min(batch, images);
     rsquant::Session session = engine.session(candidate, batch);
-    std::vector<float> inputs(batch * shape.input_floats());
+    std::vector<float> inputs(batch * shape.input_values());
     std::vector<float> logits(images * static_cast<std::size_t>(shape.classes));
     std::ifstream stream(file, std::ios::binary);
     for (std::size_t done = 0; done < images; done += batch) {
@@ -95,7 +93,7 @@ std::vector<float> run_file(const Engine& engine, const Candidate& candidate, co
         if (!stream.read(reinterpret_cast<char*>(inputs.data()), static_cast<std::streamsize>(count * input_bytes))) {
             throw std::runtime_error(file + ": cannot be read");
         }
-        session.run({inputs.data(), count * shape.input_floats(), shape.input(count)},
+        session.run({inputs.data(), count * shape.input_values(), shape.input(count)},
                     {logits.data() + done * static_cast<std::size_t>(shape.classes), count * static_cast<std::size_t>(shape.classes),
                      shape.output(count)});
     }

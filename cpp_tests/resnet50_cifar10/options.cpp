@@ -97,6 +97,8 @@ const std::vector<OptionRow>& rows() {
         {"--save-recipe", "FILE", "write the static model's recipe", [](O& o, S v) { o.save_recipe = v; }},
         {"--dump-logits", "FILE", "write raw f32 logits [images, classes]; with several modes FILE.fp32, FILE.static, FILE.dynamic",
          [](O& o, S v) { o.dump_logits = v; }},
+        {"--u8-input", nullptr, "hand the library the bytes of the pixels, which it normalizes, and not floats",
+         [](O& o, S) { o.u8_input = true; }},
         {"--input", "FILE", "run on raw f32 [n, 3, h, w] of this file and not on images; needs --output",
          [](O& o, S v) { o.input = v; }},
         {"--output", "FILE", "where --input's logits go, named as by --dump-logits", [](O& o, S v) { o.output = v; }},
@@ -125,6 +127,9 @@ void check_combinations(const Options& o) {
     }
     if (!o.input.empty() && (o.bench || !o.profile.empty() || !o.dump_logits.empty())) {
         throw UsageError("--input goes with neither of --bench, --profile and --dump-logits");
+    }
+    if (o.u8_input && !o.input.empty()) {
+        throw UsageError("--u8-input goes not with --input, which has floats");
     }
     if (!o.save_static.empty() && !o.runs(Mode::static_int8)) {
         throw UsageError("--save-static needs --mode static or all");

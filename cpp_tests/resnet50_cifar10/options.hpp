@@ -36,6 +36,7 @@ struct Options {
     std::string recipe, import_ipex, save_recipe;  // likewise
     std::string solver;                            // empty: the library's default
     std::string dump_logits;
+    bool u8_input = false;
     std::string input, output;
     std::string json, report = "report.html";
     bool help = false;

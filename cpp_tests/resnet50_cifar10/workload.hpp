@@ -3,6 +3,7 @@
 
 #include "cifar10.hpp"
 #include "engine.hpp"
+#include "model_inputs.hpp"
 
 #include <cstddef>
 #include <vector>
@@ -25,7 +26,8 @@ private:
     const ModelShape& shape_;
     std::size_t batch_;
     rsquant::Session session_;
-    std::vector<float> input_, output_;
+    ModelInputs inputs_;
+    std::vector<float> output_;
 };
 
 }  // namespace harness

@@ -4,6 +4,7 @@
 
 #include "context.hpp"
 #include "graph.hpp"
+#include "images.hpp"
 #include "model.hpp"
 #include "qconfig.hpp"
 #include "recipe.hpp"
@@ -50,13 +51,17 @@ class Prepared : public Handle<rsq_prepared, rsq_prepared_free> {
 public:
     using Handle::Handle;
     // `input_shapes`, one for each input, are for graphs that leave more than the batch open; empty: the first batch tells.
+    // `images` are the inputs that calibrate() gets as image bytes.
     static Outcome<Prepared> make(const Graph& graph, const QConfig& qconfig, const Context& context = {},
-                                  const std::vector<Shape>& input_shapes = {}) {
+                                  const std::vector<Shape>& input_shapes = {}, const std::vector<ImageInput>& images = {}) {
+        const auto c_images = detail::c_images(images);
         const auto shapes = detail::c_shapes(input_shapes.data(), input_shapes.size());
         rsq_prepare_options c{};
         c.struct_size = sizeof c;
         c.input_shapes = shapes.data();
         c.input_shape_count = input_shapes.size();
+        c.images = c_images.data();
+        c.image_count = c_images.size();
         return detail::make<Prepared>(rsq_prepare, context.get(), graph.get(), qconfig.get(), &c);
     }
     Outcome<void> calibrate(const TensorView* inputs, std::size_t count) {

@@ -4,6 +4,7 @@
 
 #include "context.hpp"
 #include "graph.hpp"
+#include "images.hpp"
 #include "model.hpp"
 #include "tensors.hpp"
 
@@ -26,6 +27,7 @@ struct SessionOptions {
     bool fixed_sizes = false;          // other sizes than the planned ones (the batch aside) are an error
     bool profile = false;              // count what each step costs
     std::vector<Shape> input_shapes;   // as in Prepared::make
+    std::vector<ImageInput> images;    // inputs that run() gets as image bytes
 };
 
 // The memory of one run at a time, of an int8 model or a float graph.
@@ -34,12 +36,14 @@ public:
     using Handle::Handle;
     static Outcome<Session> make(const Model& model, const SessionOptions& options = {}) {
         const auto shapes = detail::c_shapes(options.input_shapes.data(), options.input_shapes.size());
-        const rsq_session_options c = c_options(options, shapes.data());
+        const auto images = detail::c_images(options.images);
+        const rsq_session_options c = c_options(options, shapes.data(), images);
         return detail::make<Session>(rsq_session_new, model.get(), &c);
     }
     static Outcome<Session> make_float(const Graph& graph, const SessionOptions& options = {}, const Context& context = {}) {
         const auto shapes = detail::c_shapes(options.input_shapes.data(), options.input_shapes.size());
-        const rsq_session_options c = c_options(options, shapes.data());
+        const auto images = detail::c_images(options.images);
+        const rsq_session_options c = c_options(options, shapes.data(), images);
         return detail::make<Session>(rsq_float_session_new, context.get(), graph.get(), &c);
     }
     Outcome<void> run(const TensorView* inputs, std::size_t input_count, const TensorMut* outputs, std::size_t output_count) {
@@ -97,13 +101,15 @@ public:
     }
 
 private:
-    static rsq_session_options c_options(const SessionOptions& options, const rsq_shape* shapes) {
+    static rsq_session_options c_options(const SessionOptions& options, const rsq_shape* shapes, const std::vector<rsq_image_input>& images) {
         rsq_session_options c{};
         c.struct_size = sizeof c;
         c.flags = (options.fixed_sizes ? RSQ_SESSION_FIXED_SIZES : 0u) | (options.profile ? RSQ_SESSION_PROFILE : 0u);
         c.max_batch = options.max_batch;
         c.input_shapes = shapes;
         c.input_shape_count = options.input_shapes.size();
+        c.images = images.data();
+        c.image_count = images.size();
         return c;
     }
 };

@@ -12,7 +12,7 @@
 //! | `packed`, `operator`, `quantize` | the operator door |
 //! | `observer` | the observer door |
 //! | `graph_builder`, `graph_builder_shapes` | graphs without an ONNX file |
-//! | `names` | inputs and outputs by name |
+//! | `names`, `images` | inputs and outputs by name; inputs as image bytes |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
 //! outputs last. They are `unsafe` as far as the header's rules are the caller's promise: pointers are NULL or point to
@@ -28,6 +28,7 @@ mod graph_builder;
 mod graph_builder_shapes;
 mod guard;
 mod handles;
+mod images;
 mod info;
 mod last_error;
 mod model;
@@ -62,6 +63,7 @@ pub use graph_builder::*;
 pub use graph_builder_shapes::*;
 #[cfg(feature = "test-internals")]
 pub use guard::panic_in_next_call;
+pub use images::*;
 pub use info::*;
 pub use model::*;
 pub use names::*;

@@ -2,6 +2,7 @@
 use super::context::{context_or_default, rsq_context};
 use super::graph::rsq_graph;
 use super::handles::Exclusive;
+use super::images::{images, rsq_image_input};
 use super::model::rsq_model;
 use super::options::{OptionStruct, read, rsq_shape, shapes};
 use super::pointers::{Out, array, fill, path};
@@ -50,15 +51,19 @@ pub struct rsq_prepare_options {
     pub struct_size: u32,
     /// 0.
     pub flags: u32,
-    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first batch.
+    /// Shapes of all inputs as batches have them, for a graph that leaves more than the batch open; NULL: taken from the first batch.
     pub input_shapes: *const rsq_shape,
     /// Number of `input_shapes`: the graph's number of inputs, or 0.
     pub input_shape_count: usize,
+    /// Inputs that `rsq_calibrate` gets as image bytes; may be NULL if there are none. For `rsq_prepare` alone.
+    pub images: *const rsq_image_input,
+    /// Number of `images`.
+    pub image_count: usize,
 }
 
 // SAFETY: repr(C), size first, integers and a pointer, none larger than the alignment.
 unsafe impl OptionStruct for rsq_prepare_options {}
-const _: () = assert!(size_of::<rsq_prepare_options>() == 8 + 2 * size_of::<usize>());
+const _: () = assert!(size_of::<rsq_prepare_options>() == 8 + 4 * size_of::<usize>());
 
 impl rsq_prepare_options {
     /// # Safety
@@ -70,6 +75,17 @@ impl rsq_prepare_options {
         // SAFETY: the caller's promise.
         unsafe { shapes(self.input_shapes, self.input_shape_count, "input_shapes") }
     }
+
+    /// For a call that is given no tensors.
+    ///
+    /// # Errors
+    /// `RSQ_INVALID_ARGUMENT` for images.
+    pub(super) fn without_images(self) -> Outcome<Self> {
+        match self.image_count {
+            0 => Ok(self),
+            count => Err(Failure::invalid(format!("rsq_prepare_options.image_count is {count}; images are for rsq_prepare"))),
+        }
+    }
 }
 
 /// Puts observers into a graph, as `qconfig` says; neither is changed, nor needed afterwards. `context` and `options`
@@ -77,7 +93,7 @@ impl rsq_prepare_options {
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY` (the qconfig is being changed), `INVALID_ARGUMENT`
 /// (settings that contradict each other; with a strict qconfig a scope that no node is in), `UNSUPPORTED` (a strict qconfig, and
-/// a layer that would stay float), `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+/// a layer that would stay float), `SHAPE_MISMATCH`, `NOT_FOUND` (an image input that the graph has not), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_prepare(
     context: *const rsq_context,
@@ -92,14 +108,17 @@ pub unsafe extern "C" fn rsq_prepare(
         let (context, graph, qconfig) = (context_or_default(context)?, handles::get(graph)?, handles::get(qconfig)?);
         // SAFETY: the caller's promise.
         let input_dims = options.map_or(Ok(None), |options| unsafe { options.input_dims() })?;
-        let prepared = Prepared::new(&context, &graph, &*qconfig.read()?, input_dims)?;
+        // SAFETY: the caller's promise.
+        let images = options.map_or(Ok(Vec::new()), |options| unsafe { images(options.images, options.image_count) })?;
+        let prepared = Prepared::with_images(&context, &graph, &*qconfig.read()?, input_dims, &images)?;
         let object = PreparedObject { prepared: Exclusive::new(prepared, "prepared"), input_count: graph.inputs().len() };
         out.write(handles::make(object)?);
         Ok(())
     })
 }
 
-/// Observes one batch: one tensor for each input of the graph, in its order, f32. Any batch size.
+/// Observes one batch: one tensor for each input of the graph, in its order, f32 (`RSQ_DTYPE_U8` for an image input). Any
+/// batch size.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT`, `BUSY` (another call uses the prepared), `UNSUPPORTED`
 /// (strides), `SHAPE_MISMATCH`, `DTYPE_MISMATCH`, `NOT_FINITE` (a NaN or an infinity; the message names tensor and index),

@@ -179,7 +179,7 @@ pub unsafe extern "C" fn rsq_recipe_import(
         let options = unsafe { read(options, "rsq_prepare_options") }?;
         let (context, graph, format) = (context_or_default(context)?, handles::get(graph)?, calibration_format(format)?);
         // SAFETY: the caller's promise.
-        let input_dims = options.map_or(Ok(None), |options| unsafe { options.input_dims() })?;
+        let input_dims = options.map_or(Ok(None), |options| unsafe { options.without_images()?.input_dims() })?;
         out.write(handles::make(import_recipe(&context, &graph, format, bytes, input_dims)?)?);
         Ok(())
     })

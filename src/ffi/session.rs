@@ -2,6 +2,7 @@
 use super::context::{context_or_default, rsq_context};
 use super::graph::{at, rsq_graph, tell_tensor};
 use super::handles::Exclusive;
+use super::images::{images, rsq_image_input};
 use super::info::{RSQ_MAX_RANK, RSQ_NAME_BYTES, RSQ_SHORT_NAME_BYTES, rsq_tensor_info, text_array, text_length};
 use super::model::rsq_model;
 use super::options::{InfoOut, InfoStruct, OptionStruct, read, rsq_shape, shapes};
@@ -45,15 +46,19 @@ pub struct rsq_session_options {
     pub flags: u32,
     /// The largest batch that memory is held for; 0: 1.
     pub max_batch: usize,
-    /// Shapes of all inputs, for a graph that leaves more than the batch open; NULL: taken from the first run.
+    /// Shapes of all inputs as runs get them, for a graph that leaves more than the batch open; NULL: taken from the first run.
     pub input_shapes: *const rsq_shape,
     /// Number of `input_shapes`: the graph's number of inputs, or 0.
     pub input_shape_count: usize,
+    /// Inputs that runs get as image bytes; may be NULL if there are none.
+    pub images: *const rsq_image_input,
+    /// Number of `images`.
+    pub image_count: usize,
 }
 
 // SAFETY: repr(C), size first, integers and a pointer, none larger than the alignment.
 unsafe impl OptionStruct for rsq_session_options {}
-const _: () = assert!(size_of::<rsq_session_options>() == 8 + 3 * size_of::<usize>());
+const _: () = assert!(size_of::<rsq_session_options>() == 8 + 5 * size_of::<usize>());
 
 /// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
 /// session's instruction set and sizes. Set `struct_size` before the call.
@@ -103,7 +108,7 @@ impl rsq_step_info {
 /// Options as the core takes them.
 ///
 /// # Safety
-/// `options` is NULL or points to as many bytes as its first word says; its shapes are as stated.
+/// `options` is NULL or points to as many bytes as its first word says; its shapes and images are as stated.
 unsafe fn session_options(options: *const rsq_session_options) -> Outcome<SessionOptions> {
     // SAFETY: the caller's promise.
     let Some(given) = (unsafe { read(options, "rsq_session_options") })? else { return Ok(SessionOptions::default()) };
@@ -117,6 +122,8 @@ unsafe fn session_options(options: *const rsq_session_options) -> Outcome<Sessio
         input_dims,
         allow_resize: given.flags & RSQ_SESSION_FIXED_SIZES == 0,
         profile: given.flags & RSQ_SESSION_PROFILE != 0,
+        // SAFETY: the caller's promise.
+        images: unsafe { images(given.images, given.image_count) }?,
     })
 }
 
@@ -127,7 +134,9 @@ fn make_session(session: Session) -> Outcome<*mut rsq_session> {
 
 /// Makes a session of an int8 model, with the model's context. `options` may be NULL. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `OUT_OF_MEMORY`.
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (also a normalization that gives no finite
+/// number), `SHAPE_MISMATCH` (also an image input that has not four axes, or another number of channels), `NOT_FOUND` (an image
+/// input that the graph has not), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_session_new(
     model: *const rsq_model,
@@ -179,7 +188,7 @@ pub extern "C" fn rsq_session_output_count(session: *const rsq_session) -> usize
     guard::value(0, || Ok(handles::get(session)?.needed.outputs))
 }
 
-/// Name, element type and declared shape of an input. Set `out->struct_size` before.
+/// Name, element type and declared shape of an input, as runs get it. Set `out->struct_size` before.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `NOT_FOUND` (no such index).
 #[unsafe(no_mangle)]
@@ -257,7 +266,8 @@ pub extern "C" fn rsq_session_memory_bytes(session: *const rsq_session) -> usize
     guard::value(0, || Ok(handles::get(session)?.session.read()?.memory_bytes()))
 }
 
-/// Runs one batch of any size: one tensor for each input and each output, in order, f32, dense. Allocates nothing, unless
+/// Runs one batch of any size: one tensor for each input and each output, in order, f32 (`RSQ_DTYPE_U8` for
+/// an image input), dense. Allocates nothing, unless
 /// the input sizes ask for a new plan or the batch is above the largest.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned

@@ -1,4 +1,4 @@
-//! From floats and image bytes to u8 tensors and back: NUMERICS section 1.
+//! From floats to u8 tensors and back: NUMERICS section 1.
 //!
 //! Layouts: a dense tensor is a slice; NHWC u8 is `[pixels][c_stride]` with `c_stride >= c`, and the bytes behind `c`
 //! hold the zero point; NCHW f32 is one plane a channel, `plane_stride` floats apart.
@@ -148,33 +148,6 @@ multiversion! {
                 }
             }
         }
-    }
-}
-
-/// For each channel the byte of every image byte: `x = (f32(byte) - mean[c]) * scale[c]`, then section 1. `mean` is in
-/// image bytes; `scale` is `1 / std` in them (`1 / (255 std)` for a std of images in 0..1).
-pub fn image_tables(mean: &[f32], scale: &[f32], quantizer: Quantizer) -> Vec<[u8; 256]> {
-    let table = |(&mean, &scale): (&f32, &f32)| std::array::from_fn(|byte| quantizer.byte((byte as f32 - mean) * scale));
-    mean.iter().zip(scale).map(table).collect()
-}
-
-/// Image bytes `[pixels][c]`, normalized and quantized by one table a channel, into `[pixels][c_stride]`.
-pub fn quantize_image(src: &[u8], tables: &[[u8; 256]], c_stride: usize, zero_byte: u8, dst: &mut [u8]) {
-    let c = tables.len();
-    assert_eq!(src.len() / c.max(1), dst.len() / c_stride.max(1));
-    if let ([red, green, blue], 4) = (tables, c_stride) {
-        let (pixels, _) = dst.as_chunks_mut::<4>();
-        let (bytes, _) = src.as_chunks::<3>();
-        for (pixel, &[r, g, b]) in pixels.iter_mut().zip(bytes) {
-            *pixel = [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)], zero_byte];
-        }
-        return;
-    }
-    for (pixel, src) in dst.chunks_exact_mut(c_stride).zip(src.chunks_exact(c)) {
-        for ((q, &byte), table) in pixel.iter_mut().zip(src).zip(tables) {
-            *q = table[usize::from(byte)];
-        }
-        pixel[c..].fill(zero_byte);
     }
 }
 

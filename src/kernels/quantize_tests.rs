@@ -79,24 +79,6 @@ fn bytes_become_floats_in_every_layout() {
 }
 
 #[test]
-fn image_bytes_go_through_their_channels_table() {
-    let (mean, scale) = ([123.7, 116.3, 103.5], [0.0171, 0.0175, 0.0174]);
-    let tables = image_tables(&mean, &scale, Quantizer::new(QPARAMS, 0, 255));
-    assert_eq!(tables[1][200], reference((200.0 - mean[1]) * scale[1], 0, 255));
-    for c in [1, 2, 3] {
-        for c_stride in [4, 8] {
-            let src = test_bytes(50 * c, 8);
-            let mut dst = vec![9; 50 * c_stride];
-            quantize_image(&src, &tables[..c], c_stride, 117, &mut dst);
-            for (at, &q) in dst.iter().enumerate() {
-                let (pixel, channel) = (at / c_stride, at % c_stride);
-                assert_eq!(q, if channel < c { tables[channel][usize::from(src[pixel * c + channel])] } else { 117 });
-            }
-        }
-    }
-}
-
-#[test]
 fn min_and_max_are_exact_and_a_bad_value_is_found() {
     for isa in VectorIsa::tested() {
         for count in [1, 31, 32, 33, 500] {

@@ -3,6 +3,7 @@
 mod build;
 pub mod conv2d;
 mod elementwise;
+mod image_input;
 mod layout;
 mod linear_rows;
 mod matmul;
@@ -17,5 +18,6 @@ mod step;
 pub use build::{Kernels, StepInputs, build_step, copy_step};
 pub use conv2d::DYNAMIC_ENTRY_BYTES;
 pub use elementwise::unary_function;
+pub use image_input::{ImageFloatsStep, QuantizeImageStep};
 pub use layout::{Element, Order, TensorLayout};
 pub use step::{BoundTensors, Memory, Slot, Step, StepInfo, StepRun, Tensor};

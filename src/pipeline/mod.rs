@@ -4,6 +4,7 @@ mod compare;
 mod context;
 mod float_graph;
 mod graph_builder;
+mod image_input;
 mod model;
 mod observer;
 mod operator;
@@ -18,15 +19,17 @@ mod variant;
 #[cfg(test)]
 mod whole_batches;
 
-// What callers of the operator door and the graph builder name.
+// What callers of the operator door, the graph builder and image inputs name.
 pub use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, QuantizedType, Reshape, Unary, ValueId};
 pub use crate::ops::StepInfo;
+pub use crate::quantize::ImageNormalization;
 pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as OperatorTensors};
 pub use calibration_file::{CalibrationState, Fingerprint, load as read_calibration};
 pub use compare::{Comparison, INPUT_OPERATOR, LayerComparison, OutputComparison};
 pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use graph_builder::FloatGraphBuilder;
+pub use image_input::{ImageInput, InputKey};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use observer::Observer;
 pub use operator::{

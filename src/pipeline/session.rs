@@ -1,6 +1,7 @@
 //! Runs a model or a float graph. A session holds the memory of one run at a time; many sessions share one model.
 use super::context::Context;
 use super::float_graph::{FloatGraph, TensorInfo, describe};
+use super::image_input::{ImageInput, ImageSet};
 use super::model::Model;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -12,21 +13,23 @@ use crate::tensor::{DType, TensorView, TensorViewMut};
 use std::sync::Arc;
 
 /// What a session is made with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionOptions {
     /// The largest batch that `run` will be given; memory is held for it.
     pub max_batch: usize,
-    /// Input shapes, where the graph leaves more than the batch open; `None`: taken from the first run's inputs.
+    /// Input shapes as `run` gets them, where the graph leaves more than the batch open; `None`: taken from the first run's inputs.
     pub input_dims: Option<Vec<Vec<usize>>>,
     /// Whether a run with other input sizes makes a new plan (which allocates) instead of failing.
     pub allow_resize: bool,
     /// Whether to count what each step costs (two readings of the clock a step).
     pub profile: bool,
+    /// Inputs that `run` gets as image bytes, u8 `[n, h, w, c]`.
+    pub images: Vec<ImageInput>,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { max_batch: 1, input_dims: None, allow_resize: true, profile: false }
+        Self { max_batch: 1, input_dims: None, allow_resize: true, profile: false, images: Vec::new() }
     }
 }
 
@@ -35,6 +38,7 @@ pub struct Session {
     context: Context,
     graph: Arc<Graph>,
     options: SessionOptions,
+    images: ImageSet,
     executor: Option<Executor>,
     /// Shapes the plan was made for, with the batch axis as planned.
     planned: Vec<Vec<usize>>,
@@ -75,8 +79,10 @@ impl Session {
         if options.max_batch == 0 {
             return Err(Error::InvalidArgument("max_batch is 0".into()));
         }
-        let dims = options.input_dims.clone().or_else(|| declared_dims(&graph, options.max_batch));
-        let mut session = Self { context, graph, options, executor: None, planned: Vec::new() };
+        let images = ImageSet::new(&graph, &options.images)?;
+        let given = options.input_dims.as_ref().map(|dims| images.all_graph_dims(dims));
+        let dims = given.or_else(|| declared_dims(&graph, options.max_batch));
+        let mut session = Self { context, graph, options, images, executor: None, planned: Vec::new() };
         if let Some(dims) = dims {
             session.plan(dims)?;
         }
@@ -87,7 +93,8 @@ impl Session {
         check_declared(&self.graph, &dims)?;
         let threads = self.context.threads().threads();
         let options = PlanOptions { max_isa: self.context.max_isa() };
-        let plan = Arc::new(Plan::for_batches(&self.graph, &dims, options, self.options.max_batch.div_ceil(threads.max(1)))?);
+        let samples = self.options.max_batch.div_ceil(threads.max(1));
+        let plan = Arc::new(Plan::for_batches(&self.graph, &dims, self.images.values(), options, samples)?);
         let mut executor = Executor::new(plan, threads, self.options.max_batch)?;
         if self.options.profile {
             executor.start_profile();
@@ -98,9 +105,9 @@ impl Session {
         Ok(())
     }
 
-    /// Inputs in the graph's order.
+    /// Inputs in the graph's order, as `run` gets them.
     pub fn inputs(&self) -> Vec<TensorInfo> {
-        describe(&self.graph, &self.graph.inputs)
+        self.images.describe(&self.graph)
     }
 
     /// Outputs in the graph's order.
@@ -108,13 +115,14 @@ impl Session {
         describe(&self.graph, &self.graph.outputs)
     }
 
-    /// Shapes of the outputs for inputs of the given shapes.
+    /// Shapes of the outputs for inputs of the given shapes, as `run` gets them.
     ///
     /// # Errors
     /// `ShapeMismatch` if they do not fit the graph.
     pub fn output_dims(&self, input_dims: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
-        check_declared(&self.graph, input_dims)?;
-        let shapes = infer_shapes(&self.graph, input_dims)?;
+        let input_dims = self.images.all_graph_dims(input_dims);
+        check_declared(&self.graph, &input_dims)?;
+        let shapes = infer_shapes(&self.graph, &input_dims)?;
         let shape = |value: &crate::graph::ValueId| shapes[value.index()].clone().unwrap_or_default();
         Ok(self.graph.outputs.iter().map(shape).collect())
     }
@@ -148,7 +156,7 @@ impl Session {
         self.executor.as_ref().map_or(0, Executor::memory_bytes)
     }
 
-    /// Runs one batch: f32 inputs and outputs in the graph's order, dense, any batch up to the largest. Does not allocate
+    /// Runs one batch: f32 inputs (u8 where they are images) and f32 outputs in the graph's order, dense, any batch up to the largest. Does not allocate
     /// unless the sizes changed.
     ///
     /// # Errors
@@ -165,10 +173,10 @@ impl Session {
             )));
         }
         for (index, view) in inputs.iter().enumerate() {
-            check_f32("input", index, &self.graph.value(self.graph.inputs[index]).name, view.dtype())?;
+            self.images.check_dtype(&self.graph, index, view.dtype())?;
         }
         for (index, view) in outputs.iter().enumerate() {
-            check_f32("output", index, &self.graph.value(self.graph.outputs[index]).name, view.dtype())?;
+            check_f32(index, &self.graph.value(self.graph.outputs[index]).name, view.dtype())?;
         }
         self.plan_for(inputs)?;
         let samples = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
@@ -194,21 +202,21 @@ impl Session {
     fn plan_for(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let fits = |executor: &Executor| {
             let plan = executor.plan();
-            let exact = |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims() == dims;
-            let but_batch =
-                |(view, dims): (&TensorView<'_>, &Vec<usize>)| view.dims().len() == dims.len() && view.dims().get(1..) == dims.get(1..);
             let same_batch = inputs.iter().all(|view| view.dims().first() == inputs[0].dims().first());
-            match plan.chunk_samples {
-                0 => inputs.iter().zip(&plan.input_dims).all(exact),
-                _ => same_batch && inputs.iter().zip(&plan.input_dims).all(but_batch),
-            }
+            let whole = plan.chunk_samples == 0;
+            let alike = |(index, (view, planned)): (usize, (&TensorView<'_>, &Vec<usize>))| {
+                let dims = self.images.graph_dims(index, view.dims());
+                if whole { *dims == **planned } else { dims.len() == planned.len() && dims.get(1..) == planned.get(1..) }
+            };
+            (whole || same_batch) && inputs.iter().zip(&plan.input_dims).enumerate().all(alike)
         };
         let batch = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
         let holds = |executor: &Executor| batch <= executor.max_samples() || !self.options.allow_resize;
         if self.executor.as_ref().is_some_and(|executor| fits(executor) && holds(executor)) {
             return Ok(());
         }
-        let dims: Vec<Vec<usize>> = inputs.iter().map(|view| view.dims().to_vec()).collect();
+        let dims = inputs.iter().enumerate().map(|(index, view)| self.images.graph_dims(index, view.dims()).to_vec());
+        let dims: Vec<Vec<usize>> = dims.collect();
         check_declared(&self.graph, &dims)?;
         if self.executor.is_some() && !self.options.allow_resize && !same_but_batch(&dims, &self.planned) {
             return Err(Error::ShapeMismatch(format!("inputs of shapes {dims:?}; the session was planned for {:?}", self.planned)));
@@ -244,10 +252,10 @@ fn run_views(
     executor.run(threads, samples, &input_bytes[..inputs.len()], &mut output_bytes[..count])
 }
 
-fn check_f32(kind: &str, index: usize, name: &str, dtype: DType) -> Result<()> {
+fn check_f32(index: usize, name: &str, dtype: DType) -> Result<()> {
     match dtype {
         DType::F32 => Ok(()),
-        other => Err(Error::DTypeMismatch(format!("{kind} {index} ({name}) holds {}; f32 is needed", other.name()))),
+        other => Err(Error::DTypeMismatch(format!("output {index} ({name}) holds {}; f32 is needed", other.name()))),
     }
 }
 

@@ -2,6 +2,7 @@
 mod dynamic;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod golden;
+mod image_bytes;
 mod json;
 pub mod metrics;
 pub mod observer;
@@ -13,6 +14,7 @@ mod solver;
 mod weights;
 
 pub use dynamic::{DynamicQuantization, DynamicRule};
+pub use image_bytes::{BYTE_DIVISOR, ByteValues, ImageNormalization};
 pub use observer::{ObserverKind, ObserverState};
 pub use qconfig::{Grain, LayerQConfig, LayerSettings, Mode, QConfig};
 pub use qparams::{QParams, QType, SCALE_FLOOR, Scheme, Target, choose_qparams, quantize_value};

@@ -90,7 +90,7 @@ impl Executor {
             false => Vec::new(),
         };
         let bound = BoundTensors {
-            inputs: plan.input_dims.iter().map(|dims| (std::ptr::null(), sample_bytes(dims))).collect(),
+            inputs: plan.inputs.iter().map(|input| (std::ptr::null(), input.tensor.layout.held_bytes())).collect(),
             outputs: plan.output_dims.iter().map(|dims| (std::ptr::null_mut(), sample_bytes(dims))).collect(),
         };
         Ok(Self { plan, members, bound, staging, max_samples, failure: Mutex::new(None), recorder: None })
@@ -160,7 +160,8 @@ impl Executor {
         if self.plan.chunk_samples == 0 { (1, 1) } else { (samples, self.plan.chunk_samples) }
     }
 
-    /// Runs `samples` samples: inputs and outputs are dense f32 bytes in the graph's order. Allocates nothing.
+    /// Runs `samples` samples: inputs and outputs are dense f32 bytes in the graph's order (image bytes where
+    /// the plan says so). Allocates nothing.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for bytes that do not fit; [`Error::NotFinite`] from a dynamic layer, with the outputs

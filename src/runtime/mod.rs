@@ -11,7 +11,7 @@ mod walk;
 
 pub use executor::{Executor, Observation};
 pub use flat_quantize::FlatQuantization;
-pub use plan::{Plan, PlanOptions, PlannedStep, PlannedTensor};
+pub use plan::{ImageInputs, Plan, PlanOptions, PlannedStep, PlannedTensor};
 pub use profile::{Profile, StepCost};
 pub use single_step::{SingleStep, SingleStepTensors, span_bytes};
 pub use walk::Walk;

@@ -2,6 +2,10 @@
 //!
 //! Where samples do not meet (axis 0 is a batch axis all through), the plan is made for one sample, and a chunk of a few
 //! samples walks it at a time: any batch runs on it. Otherwise the plan is for exactly the shapes it was made for.
+mod images;
+
+pub use images::ImageInputs;
+
 use super::memory_plan::{Life, place};
 use super::orders::orders;
 use super::stages::{Stage, stages};
@@ -79,8 +83,13 @@ struct Place {
 }
 
 enum Work {
-    Node { index: usize, part: usize },
+    Node {
+        index: usize,
+        part: usize,
+    },
     Copy,
+    /// Reads an image: for a node that quantizes it, or to floats.
+    Image(Option<usize>),
 }
 
 struct Draft {
@@ -94,6 +103,7 @@ struct Draft {
 
 struct Planner<'a> {
     graph: &'a Graph,
+    images: &'a ImageInputs,
     shapes: Vec<Option<Vec<usize>>>,
     places: Vec<Place>,
     /// Place of each value, and of its qparams where they are dynamic.
@@ -109,24 +119,38 @@ impl Plan {
     /// # Errors
     /// Shapes that do not fit the graph, an operator that the executor lacks, constants too short for their operator.
     pub fn new(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions) -> Result<Plan> {
-        Self::for_batches(graph, input_dims, options, 1)
+        Self::for_batches(graph, input_dims, &[], options, 1)
     }
 
-    /// As [`Plan::new`], where one thread has up to `samples` samples to compute: late layers take several at a time.
+    /// As [`Plan::new`], where one thread has up to `samples` samples to compute: late layers take several at a time; and
+    /// where some inputs are image bytes.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn for_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize) -> Result<Plan> {
-        Self::planned(graph, input_dims, options, samples, keeps_samples_apart(graph, input_dims)?)
+    pub fn for_batches(
+        graph: &Graph,
+        input_dims: &[Vec<usize>],
+        images: &ImageInputs,
+        options: PlanOptions,
+        samples: usize,
+    ) -> Result<Plan> {
+        Self::planned(graph, input_dims, images, options, samples, keeps_samples_apart(graph, input_dims)?)
     }
 
     /// A plan for whole batches, also where samples keep apart.
     #[cfg(test)]
     pub fn for_whole_batches(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions) -> Result<Plan> {
-        Self::planned(graph, input_dims, options, 1, false)
+        Self::planned(graph, input_dims, &[], options, 1, false)
     }
 
-    fn planned(graph: &Graph, input_dims: &[Vec<usize>], options: PlanOptions, samples: usize, apart: bool) -> Result<Plan> {
+    fn planned(
+        graph: &Graph,
+        input_dims: &[Vec<usize>],
+        images: &ImageInputs,
+        options: PlanOptions,
+        samples: usize,
+        apart: bool,
+    ) -> Result<Plan> {
         let mut dims = input_dims.to_vec();
         if apart {
             dims.iter_mut().for_each(|dims| dims[0] = 1);
@@ -134,6 +158,7 @@ impl Plan {
         let shapes = infer_shapes(graph, &dims)?;
         let mut planner = Planner {
             graph,
+            images,
             of_value: vec![None; graph.values.len()],
             shapes,
             places: Vec::new(),
@@ -171,7 +196,8 @@ impl Planner<'_> {
 
     fn bind_inputs(&mut self) -> Result<()> {
         for (index, &value) in self.graph.inputs.iter().enumerate() {
-            let layout = self.layout(value, Order::RowMajor)?;
+            let image = self.image_layout(index, value)?;
+            let layout = image.map_or_else(|| self.layout(value, Order::RowMajor), Ok)?;
             self.of_value[value.index()] = Some(self.add_place(layout, PlaceKind::Bound(Slot::Input(index))));
         }
         for (index, value) in self.graph.values.iter().enumerate() {
@@ -220,9 +246,17 @@ impl Planner<'_> {
     fn draft_node(&mut self, index: usize) -> Result<()> {
         let graph = self.graph;
         let node = &graph.nodes[index];
-        let places = node.inputs.iter().map(|&value| self.place_of(value)).collect::<Result<Vec<_>>>()?;
-        let layouts: Vec<&TensorLayout> = places.iter().map(|&place| &self.places[place].layout).collect();
+        let mut places = node.inputs.iter().map(|&value| self.place_of(value)).collect::<Result<Vec<_>>>()?;
         let probe = self.layout(node.output, Order::RowMajor)?;
+        if places.first().is_some_and(|&place| self.quantizes_image(index, place)) {
+            let output = self.add_place(self.layout(node.output, Order::ChannelsLast)?, PlaceKind::Arena);
+            self.of_value[node.output.index()] = Some(output);
+            let work = Work::Image(Some(index));
+            self.drafts.push(Draft { work, inputs: places, qparams: None, output, value: Some(node.output) });
+            return Ok(());
+        }
+        self.images_as_floats(&node.op, &mut places, &probe);
+        let layouts: Vec<&TensorLayout> = places.iter().map(|&place| &self.places[place].layout).collect();
         let orders = orders(&node.op, &layouts, probe.dims.len(), probe.element);
         let layout = self.layout(node.output, orders.output)?;
         if matches!(node.op, Op::Identity | Op::Reshape(_)) {
@@ -291,6 +325,7 @@ impl Planner<'_> {
         let graph = self.graph;
         for (index, &value) in graph.outputs.iter().enumerate() {
             let place = self.place_of(value)?;
+            let place = self.image_as_floats(place, Order::RowMajor);
             let Place { layout, kind, .. } = &self.places[place];
             if layout.element != Element::F32 {
                 return Err(Error::Graph(format!("output {} is not float", graph.value(value).name)));
@@ -358,7 +393,7 @@ impl Planner<'_> {
             life.iter().cloned().flatten().for_each(|step| live_bytes[step] += place.bytes);
         }
         let constants = |draft: &Draft| match draft.work {
-            Work::Copy => 0,
+            Work::Copy | Work::Image(_) => 0,
             Work::Node { index, .. } => {
                 let mut op = self.graph.nodes[index].op.clone();
                 op.constants_mut().into_iter().map(|id| self.graph.constant(*id).data.len()).sum()
@@ -426,6 +461,7 @@ impl Planner<'_> {
             let output = tensor(draft.output);
             let step = match draft.work {
                 Work::Copy => copy_step(&kernels, inputs[0].clone(), output.clone()),
+                Work::Image(node) => self.image_step(draft.inputs[0], node, inputs[0].clone(), output.clone())?,
                 Work::Node { index, part } => {
                     let tensors = StepInputs { inputs, qparams: draft.qparams.map(tensor), output: output.clone() };
                     build_step(self.graph, &self.graph.nodes[index], part, tensors, &kernels)?

@@ -85,6 +85,8 @@ pub fn session_options(max_batch: usize) -> rsq_session_options {
         max_batch,
         input_shapes: null(),
         input_shape_count: 0,
+        images: null(),
+        image_count: 0,
     }
 }
 

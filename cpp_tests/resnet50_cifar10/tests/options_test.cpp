@@ -39,6 +39,7 @@ TEST_CASE("without options everything has its default") {
     CHECK(options.report == "report.html");
     CHECK_FALSE(options.images);
     CHECK_FALSE(options.bench);
+    CHECK_FALSE(options.u8_input);
 }
 
 TEST_CASE("every option is taken, with its value behind it or behind an equals sign") {
@@ -62,6 +63,7 @@ TEST_CASE("every option is taken, with its value behind it or behind an equals s
     CHECK(parse({"--save-dynamic", "x"}).save_dynamic == "x");
     CHECK(parse({"--load", "x"}).load == "x");
     CHECK(parse({"--bench"}).bench);
+    CHECK(parse({"--u8-input"}).u8_input);
     CHECK(parse({"--help"}).help);
     CHECK(parse({"--input", "a", "--output", "b"}).output == "b");
 }
@@ -84,6 +86,7 @@ TEST_CASE("what cannot be meant is refused, and the message says why") {
     CHECK(refusal({"--bench=1"}) == "--bench takes no value");
     CHECK(refusal({"--input", "a"}) == "--input and --output go together");
     CHECK(refusal({"--input", "a", "--output", "b", "--bench"}) != "");
+    CHECK(refusal({"--u8-input", "--input", "a", "--output", "b"}) == "--u8-input goes not with --input, which has floats");
     CHECK(refusal({"--mode", "dynamic", "--save-static", "f"}) == "--save-static needs --mode static or all");
     CHECK(refusal({"--mode", "fp32", "--save-dynamic", "f"}) == "--save-dynamic needs --mode dynamic or all");
     CHECK(refusal({"--mode", "fp32", "--load", "f"}) != "");

@@ -76,3 +76,19 @@ TEST_CASE("a saved model gives another process the logits of the one that made i
         CHECK(test::read_bytes(folder / "made") == test::read_bytes(folder / "loaded"));
     }
 }
+
+TEST_CASE("bytes of pixels give the models and the logits of the floats that they stand for") {
+    for (const std::string mode : {"static", "dynamic"}) {
+        check_same(mode, {{"--calibration-images", "3", "--batch", "2"}, {"--calibration-images", "3", "--batch", "2", "--u8-input"}});
+    }
+    const test::TemporaryFolder folder;
+    for (const std::string way : {"floats", "bytes"}) {
+        std::vector<std::string> arguments = {"--mode", "fp32", "--images", "2", "--latency-runs", "0", "--dump-logits", folder / way};
+        if (way == "bytes") {
+            arguments.push_back("--u8-input");
+        }
+        test::run_well(folder, arguments);
+    }
+    CHECK(test::read_bytes(folder / "floats").size() == 2 * 10 * sizeof(float));
+    CHECK(test::read_bytes(folder / "floats") == test::read_bytes(folder / "bytes"));
+}

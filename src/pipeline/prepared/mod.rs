@@ -12,13 +12,15 @@ pub use tensors::CalibratedTensor;
 use super::calibration_file::Fingerprint;
 use super::context::Context;
 use super::float_graph::FloatGraph;
+use super::image_input::{ImageInput, ImageSet};
 use super::progress::{ProgressCallback, ProgressSink};
 use super::session::check_declared;
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::memory;
 use crate::quantize::QConfig;
 use crate::runtime::Executor;
-use crate::tensor::{DType, TensorView};
+use crate::tensor::TensorView;
 use statistics::Statistics;
 use std::sync::{Arc, OnceLock};
 
@@ -31,6 +33,7 @@ pub struct Prepared {
     /// One a thread, for the sizes of the last batch.
     executors: Vec<Executor>,
     progress: ProgressSink,
+    images: ImageSet,
     fingerprint: OnceLock<Fingerprint>,
 }
 
@@ -42,6 +45,23 @@ impl Prepared {
     /// `InvalidArgument` for settings that contradict each other or scopes that match nothing (under `strict`), `Unsupported` under
     /// `strict` for a layer that cannot run in int8, `ShapeMismatch`.
     pub fn new(context: &Context, graph: &FloatGraph, qconfig: &QConfig, input_dims: Option<Vec<Vec<usize>>>) -> Result<Self> {
+        Self::with_images(context, graph, qconfig, input_dims, &[])
+    }
+
+    /// As [`Prepared::new`], for batches some of whose inputs are image bytes, u8 `[n, h, w, c]`; `input_dims` are as
+    /// [`Prepared::calibrate`] gets them. The statistics are those of the floats that the bytes stand for.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`]; `NotFound`, `ShapeMismatch` and `InvalidArgument` for inputs that cannot be such images.
+    pub fn with_images(
+        context: &Context,
+        graph: &FloatGraph,
+        qconfig: &QConfig,
+        input_dims: Option<Vec<Vec<usize>>>,
+        images: &[ImageInput],
+    ) -> Result<Self> {
+        let images = ImageSet::new(graph.graph(), images)?;
+        let input_dims = input_dims.map(|dims| images.all_graph_dims(&dims));
         qconfig.validate()?;
         let unmatched = qconfig.unmatched_scopes(graph.graph().nodes.iter().map(|node| (node.op.name(), node.name.as_str())))?;
         if let Some(scope) = unmatched.first() {
@@ -54,6 +74,7 @@ impl Prepared {
             statistics: Statistics::default(),
             executors: Vec::new(),
             progress: ProgressSink::default(),
+            images,
             fingerprint: OnceLock::new(),
         };
         let declared = || -> Option<Vec<Vec<usize>>> {
@@ -93,29 +114,43 @@ impl Prepared {
         self.progress = ProgressSink::new(callback);
     }
 
-    /// Takes in one batch: f32 inputs in the graph's order. A batch that fails leaves the statistics unchanged.
+    /// Takes in one batch: f32 inputs in the graph's order (u8 where they are images). A batch that fails leaves the statistics unchanged.
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument`; `NotFinite` naming tensor, sample and element for a NaN or infinity in an
     /// observed tensor; what the progress callback returns.
     pub fn calibrate(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let graph = Arc::clone(self.graph.graph());
-        for (view, &input) in inputs.iter().zip(&graph.inputs) {
-            if view.dtype() != DType::F32 {
-                let name = &graph.value(input).name;
-                return Err(Error::DTypeMismatch(format!("input {name} holds {}; f32 is needed", view.dtype().name())));
-            }
+        for (index, view) in inputs.iter().enumerate().take(graph.inputs.len()) {
+            self.images.check_dtype(&graph, index, view.dtype())?;
         }
-        let dims: Vec<Vec<usize>> = inputs.iter().map(|view| view.dims().to_vec()).collect();
+        let dims = inputs.iter().enumerate().map(|(index, view)| self.images.graph_dims(index, view.dims()).to_vec());
+        let dims: Vec<Vec<usize>> = dims.collect();
         check_declared(&graph, &dims)?;
+        if self.images.is_empty() {
+            return self.take_in(&graph, inputs, &dims);
+        }
+        let floats = self.images.floats(inputs)?;
+        let mut views = Vec::with_capacity(inputs.len());
+        for ((floats, view), dims) in floats.iter().zip(inputs).zip(&dims) {
+            views.push(match floats {
+                Some(floats) => TensorView::f32(floats, dims)?,
+                None => *view,
+            });
+        }
+        self.take_in(&graph, &views, &dims)
+    }
+
+    /// As [`Prepared::calibrate`], for checked floats.
+    fn take_in(&mut self, graph: &Graph, inputs: &[TensorView<'_>], dims: &[Vec<usize>]) -> Result<()> {
         let batch = dims.first().and_then(|dims| dims.first().copied()).unwrap_or(1);
         if batch == 0 {
             return Ok(());
         }
         let mut statistics = self.statistics.copy()?;
-        statistics.place(&graph, &self.qconfig, &dims)?;
-        self.make_executors(&graph, &dims, batch)?;
-        self.observe_batch(&graph, inputs, batch, &mut statistics.observed)?;
+        statistics.place(graph, &self.qconfig, dims)?;
+        self.make_executors(graph, dims, batch)?;
+        self.observe_batch(graph, inputs, batch, &mut statistics.observed)?;
         statistics.samples += batch as u64;
         memory::checkpoint()?;
         self.statistics = statistics;
