@@ -169,6 +169,12 @@
 /// Qparams are solved and the int8 model is made; a step is a set of tensors that share qparams, and at last all layers.
 #define RSQ_STAGE_CONVERT 2
 
+/// Layers are ranked by what they cost; a step is a layer that alone is int8.
+#define RSQ_STAGE_RANK 3
+
+/// Layers to leave in float are looked for; a step is a layer that is ranked, or a model that is measured.
+#define RSQ_STAGE_TUNE 4
+
 /// The bytes tell the format.
 #define RSQ_CALIBRATION_FORMAT_AUTO 0
 
@@ -674,10 +680,6 @@ typedef struct rsq_output_comparison {
     char name[RSQ_NAME_BYTES];
 } rsq_output_comparison;
 
-/// Is told steps done and steps in all, on the thread that made the call. 0 goes on; any other number ends the call with
-/// `RSQ_CANCELLED`. It must not throw.
-typedef int32_t (*rsq_step_fn)(void *user_data, uint64_t done, uint64_t total);
-
 /// What a layer costs where it alone is int8: its input and weights are quantized, everything else is float. Set `struct_size`
 /// before the call.
 typedef struct rsq_layer_sensitivity {
@@ -723,7 +725,7 @@ typedef struct rsq_tune_options {
     /// Handed to `metric`.
     void *metric_data;
     /// Is told how far the work is; NULL: nobody.
-    rsq_step_fn progress;
+    rsq_progress_fn progress;
     /// Handed to `progress`.
     void *progress_data;
 } rsq_tune_options;
@@ -1639,7 +1641,7 @@ void rsq_comparison_free(struct rsq_comparison *comparison);
 rsq_status rsq_sensitivity_new(const struct rsq_prepared *prepared,
                                const struct rsq_tensor_view *inputs,
                                size_t input_count,
-                               rsq_step_fn progress,
+                               rsq_progress_fn progress,
                                void *user_data,
                                struct rsq_sensitivity **out);
 

@@ -22,6 +22,16 @@ static ALLOCATOR: Counting = Counting;
 /// What thread pools and the test harness may allocate on the side, whenever they like.
 const SLACK_BYTES: usize = 64 << 10;
 
+/// Memory of the process that is resident, by the kernel's account; `None` where it keeps none.
+fn resident_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok()? << 10)
+}
+
+/// What the system's allocator may keep of memory that was given back.
+const RESIDENT_SLACK_BYTES: usize = 4 << 20;
+
 fn a_thousand_batches_use_no_more_than_ten(observer: ObserverKind) {
     let network = network("resnet_like");
     let mut qconfig = QConfig::default_static();
@@ -32,11 +42,19 @@ fn a_thousand_batches_use_no_more_than_ten(observer: ObserverKind) {
     let mut ten_batches = || (0..10).for_each(|batch| data.show(&mut prepared, 4 * batch..4 * batch + 4).unwrap());
     let ((), first) = peak_of(&mut ten_batches);
     let held = live() - before;
+    let resident = resident_bytes();
     let ((), later) = peak_of(|| (0..99).for_each(|_| ten_batches()));
     println!("{}: at most {first} bytes in ten batches, {} in a thousand", observer.name(), held + later);
     assert!(held + later <= first + SLACK_BYTES, "{}: {} bytes, after {first}", observer.name(), held + later);
     assert!(live() - before <= held + SLACK_BYTES, "{}: {} bytes held, after {held}", observer.name(), live() - before);
     assert_eq!(prepared.samples(), 4000);
+    match resident.zip(resident_bytes()) {
+        Some((ten, thousand)) => {
+            println!("{}: {ten} bytes resident after ten batches, {thousand} after a thousand", observer.name());
+            assert!(thousand <= ten + RESIDENT_SLACK_BYTES, "{}: {thousand} bytes resident, after {ten}", observer.name());
+        }
+        None => println!("SKIPPED: /proc/self/status tells no resident memory"),
+    }
 }
 
 /// Beyond the graph, the input and the float arena, at batch 128.

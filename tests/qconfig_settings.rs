@@ -169,3 +169,26 @@ fn affine_s8_has_the_bytes_of_u8_and_its_recipe_says_s8() {
     let recipe = prepared(&network, &qconfig).unwrap().recipe().unwrap();
     assert!(recipe.activations.iter().all(|entry| entry.dtype == QType::S8 && (-128..=127).contains(&entry.zero_point.unwrap())));
 }
+
+#[test]
+fn scopes_that_match_nothing_and_layers_that_contradict_each_other_are_refused_by_name() {
+    let network = network("resnet_like");
+    let refusal = |scope: &str, setting: LayerSettings| {
+        let mut qconfig = QConfig::default_static();
+        qconfig.set(scope, setting).unwrap();
+        match bytes(&network, &qconfig) {
+            Err(Error::InvalidArgument(text)) => text,
+            other => panic!("{scope}: {:?}", other.map(|bytes| bytes.len())),
+        }
+    };
+    for scope in ["name:layer9.*", "name:/Conv_1?0", "op:Convolution", "op:conv"] {
+        let text = refusal(scope, LayerSettings::FLOAT);
+        assert!(text.contains(&format!("{scope:?}")) && text.contains("matches no node"), "{text}");
+    }
+    // Both read the output of the pool.
+    let symmetric = activation(|a| a.scheme = Some(Scheme::Symmetric));
+    let text = refusal("name:/Conv_10", symmetric);
+    assert!(["/Conv_10", "/Conv_33", "maxpool8"].iter().all(|name| text.contains(name)), "{text}");
+    let text = refusal("op:Conv", activation(|a| (a.observer, a.solver) = (Some(ObserverKind::MinMax), Some(SolverKind::Entropy))));
+    assert!(["op:Conv", "activation.solver", "entropy", "min_max"].iter().all(|part| text.contains(part)), "{text}");
+}

@@ -105,3 +105,21 @@ TEST_CASE("a scope that matches nothing is an error that names it") {
     qconfig.set("name:no_such_layer", layer);
     CHECK_THROWS_WITH(rsquant::Prepared::make(Resnet::graph(), qconfig), doctest::Contains("name:no_such_layer"));
 }
+
+TEST_CASE("settings that contradict each other are refused by what they are for, and the qconfig stays") {
+    rsquant::QConfig qconfig = rsquant::QConfig::default_static();
+    rsquant::LayerQConfig layer;
+    layer.activation_observer = RSQ_OBSERVER_MIN_MAX;
+    layer.activation_solver = RSQ_SOLVER_ENTROPY;
+    qconfig.set("op:Conv", layer);
+    const std::string json = qconfig.to_json();
+    CHECK_ERROR(rsquant::Prepared::make(Resnet::graph(), qconfig), RSQ_INVALID_ARGUMENT, "op:Conv");
+    CHECK_ERROR(rsquant::QConfig::from_json(json), RSQ_INVALID_ARGUMENT, "activation.solver");
+    // Both read the output of the pool.
+    rsquant::QConfig readers = rsquant::QConfig::default_static();
+    rsquant::LayerQConfig symmetric;
+    symmetric.activation_scheme = RSQ_SCHEME_SYMMETRIC;
+    readers.set("name:/Conv_10", symmetric);
+    CHECK_ERROR(rsquant::Prepared::make(Resnet::graph(), readers), RSQ_INVALID_ARGUMENT, "/Conv_33");
+    CHECK(std::string(qconfig.to_json()) == json);
+}

@@ -16,18 +16,32 @@ const std::vector<float>& images() {
 
 rsquant::TensorView input() { return {images(), Resnet::input_shape()}; }
 
+// Looks at each report, and stops at step `stop_at`.
+class Listener : public rsquant::ProgressListener {
+public:
+    explicit Listener(std::int32_t stage, std::uint64_t stop_at = ~std::uint64_t{0}) : stage_(stage), stop_at_(stop_at) {}
+    bool on_progress(const rsq_progress& progress) override {
+        CHECK(progress.struct_size == sizeof(rsq_progress));
+        CHECK(progress.stage == stage_);
+        CHECK(progress.done >= last.done);
+        last = progress;
+        return progress.done < stop_at_;
+    }
+    rsq_progress last{};
+
+private:
+    std::int32_t stage_;
+    std::uint64_t stop_at_;
+};
+
 }  // namespace
 
 TEST_CASE("layers are ranked, the most harmful first") {
     const rsquant::Prepared prepared = Resnet::calibrated();
-    std::uint64_t last = 0, all = 0;
-    const rsquant::Sensitivity ranking = rsquant::Sensitivity::make(prepared, input(), [&](std::uint64_t done, std::uint64_t total) {
-        CHECK(done >= last);
-        last = done;
-        all = total;
-        return true;
-    });
-    CHECK(last == all);
+    Listener listener(RSQ_STAGE_RANK);
+    const rsquant::Sensitivity ranking = rsquant::Sensitivity::make(prepared, input(), &listener);
+    CHECK(listener.last.done == listener.last.total);
+    CHECK(listener.last.total > ranking.layer_count());
     REQUIRE(ranking.layer_count() > 8);
     double shares = 0, before = 0;
     for (std::size_t i = 0; i < ranking.layer_count(); ++i) {
@@ -102,8 +116,11 @@ TEST_CASE("a metric of the caller's decides, and its failure changes nothing") {
     CHECK(recipe == nullptr);
     CHECK(model == nullptr);
     options.metric = nullptr;
-    options.progress = [](std::uint64_t done, std::uint64_t) { return done < 3; };
+    Listener stopping(RSQ_STAGE_TUNE, 3);
+    options.listener = &stopping;
     CHECK_ERROR(rsquant::tune(prepared, input(), options), RSQ_CANCELLED, "3");
+    Listener ranking(RSQ_STAGE_RANK, 2);
+    CHECK_ERROR(rsquant::Sensitivity::make(prepared, input(), &ranking), RSQ_CANCELLED, "2");
     CHECK_ERROR(rsquant::tune(prepared, input(), {}), RSQ_INVALID_ARGUMENT, "target");
     CHECK(rsquant::Model(prepared.convert()).to_bytes() == before);
 }

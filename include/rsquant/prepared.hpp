@@ -20,7 +20,7 @@
 
 namespace rsquant {
 
-// What long work tells how far it is, for Prepared::set_progress.
+// What long work tells how far it is: Prepared::set_progress, Sensitivity::make and TuneOptions take one.
 class ProgressListener {
 public:
     virtual ~ProgressListener() = default;

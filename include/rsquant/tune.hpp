@@ -17,25 +17,10 @@ namespace rsquant {
 
 using LayerSensitivity = rsq_layer_sensitivity;
 
-// Is told steps done and steps in all; false stops the work with RSQ_CANCELLED. What it throws goes on from the call.
-using Progress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 // Measures a model, a borrowed handle that is valid until the function returns: larger is better. What it throws goes on from the call.
 using Metric = std::function<double(const rsq_model* model)>;
 
 namespace detail {
-
-extern "C" inline std::int32_t rsquant_hpp_progress(void* progress, std::uint64_t done, std::uint64_t total) {
-#ifdef RSQUANT_NO_EXCEPTIONS
-    return (*static_cast<const Progress*>(progress))(done, total) ? 0 : 1;
-#else
-    try {
-        return (*static_cast<const Progress*>(progress))(done, total) ? 0 : 1;
-    } catch (...) {
-        callback_exception = std::current_exception();
-        return 1;
-    }
-#endif
-}
 
 extern "C" inline std::int32_t rsquant_hpp_metric(void* metric, const rsq_model* model, double* out) {
 #ifdef RSQUANT_NO_EXCEPTIONS
@@ -58,11 +43,10 @@ extern "C" inline std::int32_t rsquant_hpp_metric(void* metric, const rsq_model*
 class Sensitivity : public Handle<rsq_sensitivity, rsq_sensitivity_free> {
 public:
     using Handle::Handle;
-    static Outcome<Sensitivity> make(const Prepared& prepared, const TensorView& input, const Progress& progress = {}) {
+    static Outcome<Sensitivity> make(const Prepared& prepared, const TensorView& input, ProgressListener* listener = nullptr) {
         const rsq_tensor_view view = input.c_view();
         return detail::make<Sensitivity>(rsq_sensitivity_new, prepared.get(), &view, std::size_t{1},
-                                         progress ? detail::rsquant_hpp_progress : rsq_step_fn{nullptr},
-                                         static_cast<void*>(const_cast<Progress*>(&progress)));
+                                         listener == nullptr ? nullptr : detail::rsquant_hpp_listener, static_cast<void*>(listener));
     }
     std::size_t layer_count() const { return rsq_sensitivity_layer_count(get()); }
     // Index 0 is the most harmful layer.
@@ -75,7 +59,7 @@ struct TuneOptions {
     std::uint32_t max_float_layers = 0;  // 0: any number
     double max_float_macs = 0;           // share of all multiply-accumulates, up to 1; 0: all
     Metric metric;                       // empty: the outputs' SQNR in dB, without labels
-    Progress progress;
+    ProgressListener* listener = nullptr;  // whom to tell how far the work is
 };
 
 struct Tuned {
@@ -95,9 +79,9 @@ inline Outcome<Tuned> tune(const Prepared& prepared, const TensorView& input, co
         c.metric = detail::rsquant_hpp_metric;
         c.metric_data = const_cast<Metric*>(&options.metric);
     }
-    if (options.progress) {
-        c.progress = detail::rsquant_hpp_progress;
-        c.progress_data = const_cast<Progress*>(&options.progress);
+    if (options.listener != nullptr) {
+        c.progress = detail::rsquant_hpp_listener;
+        c.progress_data = options.listener;
     }
     rsq_tune_result result{};
     result.struct_size = sizeof result;

@@ -1,6 +1,6 @@
 //! Callbacks of long work.
 use super::status::RSQ_OK;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::pipeline::{Progress, ProgressCallback, Stage};
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -9,6 +9,10 @@ use std::sync::Arc;
 pub const RSQ_STAGE_CALIBRATE: i32 = 1;
 /// Qparams are solved and the int8 model is made; a step is a set of tensors that share qparams, and at last all layers.
 pub const RSQ_STAGE_CONVERT: i32 = 2;
+/// Layers are ranked by what they cost; a step is a layer that alone is int8.
+pub const RSQ_STAGE_RANK: i32 = 3;
+/// Layers to leave in float are looked for; a step is a layer that is ranked, or a model that is measured.
+pub const RSQ_STAGE_TUNE: i32 = 4;
 
 /// How far long work is.
 #[repr(C)]
@@ -39,6 +43,7 @@ fn stage_number(stage: Stage) -> i32 {
 }
 
 /// A caller's callback.
+#[derive(Clone, Copy)]
 struct CallerProgress {
     function: unsafe extern "C" fn(*mut c_void, *const rsq_progress) -> i32,
     user_data: *mut c_void,
@@ -50,17 +55,12 @@ unsafe impl Send for CallerProgress {}
 unsafe impl Sync for CallerProgress {}
 
 impl CallerProgress {
-    fn tell(&self, progress: &Progress) -> crate::error::Result<()> {
-        let told = rsq_progress {
-            struct_size: size_of::<rsq_progress>() as u32,
-            stage: stage_number(progress.stage),
-            done: progress.done,
-            total: progress.total,
-        };
+    fn tell(&self, stage: i32, done: u64, total: u64) -> Result<()> {
+        let told = rsq_progress { struct_size: size_of::<rsq_progress>() as u32, stage, done, total };
         // SAFETY: the header demands a function that may be called with this data as long as it is set.
         match unsafe { (self.function)(self.user_data, &told) } {
             RSQ_OK => Ok(()),
-            _ => Err(Error::Cancelled(format!("the progress callback stopped the work at step {} of {}", progress.done, progress.total))),
+            _ => Err(Error::Cancelled(format!("the progress callback stopped the work at step {done} of {total}"))),
         }
     }
 }
@@ -71,5 +71,14 @@ impl CallerProgress {
 /// Until the result is dropped, `function` may be called with `user_data` on any thread.
 pub(super) unsafe fn progress_callback(function: rsq_progress_fn, user_data: *mut c_void) -> Option<Arc<ProgressCallback>> {
     let caller = CallerProgress { function: function?, user_data };
-    Some(Arc::new(move |progress: &Progress| caller.tell(progress)))
+    Some(Arc::new(move |progress: &Progress| caller.tell(stage_number(progress.stage), progress.done, progress.total)))
+}
+
+/// As [`progress_callback`], for work that is one call of `stage`; without a function nobody is told.
+///
+/// # Safety
+/// `function` may be called with `user_data` until the result is dropped.
+pub(super) unsafe fn step_callback(function: rsq_progress_fn, user_data: *mut c_void, stage: i32) -> impl FnMut(u64, u64) -> Result<()> {
+    let caller = function.map(|function| CallerProgress { function, user_data });
+    move |done, total| caller.map_or(Ok(()), |caller| caller.tell(stage, done, total))
 }

@@ -5,10 +5,10 @@ use super::model::precision_number;
 use super::options::{InfoOut, InfoStruct};
 use super::pointers::Out;
 use super::prepared::rsq_prepared;
+use super::progress::{RSQ_STAGE_RANK, rsq_progress_fn, step_callback};
 use super::status::{Failure, rsq_status};
 use super::tensors::{Needed, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
-use crate::error::{Error, Result};
 use crate::pipeline::{LayerSensitivity, Sensitivity, sensitivity};
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
@@ -23,10 +23,6 @@ impl handles::Handle for rsq_sensitivity {
     const TAG: usize = 13;
     const NAME: &'static str = "sensitivity";
 }
-
-/// Is told steps done and steps in all, on the thread that made the call. 0 goes on; any other number ends the call with
-/// `RSQ_CANCELLED`. It must not throw.
-pub type rsq_step_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// What a layer costs where it alone is int8: its input and weights are quantized, everything else is float. Set `struct_size`
 /// before the call.
@@ -78,21 +74,6 @@ impl rsq_layer_sensitivity {
     }
 }
 
-/// The core's form of a caller's callback.
-///
-/// # Safety
-/// `function` may be called with `user_data` until the result is dropped.
-pub(super) unsafe fn step_callback(function: rsq_step_fn, user_data: *mut c_void) -> impl FnMut(u64, u64) -> Result<()> {
-    move |done, total| {
-        let Some(function) = function else { return Ok(()) };
-        // SAFETY: the caller's promise.
-        match unsafe { function(user_data, done, total) } {
-            0 => Ok(()),
-            _ => Err(Error::Cancelled(format!("the callback stopped the work at step {done} of {total}"))),
-        }
-    }
-}
-
 /// Quantizes each layer alone and ranks the layers by what that costs the outputs; the prepared stays as it is. `inputs` are one
 /// batch of any size, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
 /// it. The caller frees `*out`.
@@ -103,7 +84,7 @@ pub unsafe extern "C" fn rsq_sensitivity_new(
     prepared: *const rsq_prepared,
     inputs: *const rsq_tensor_view,
     input_count: usize,
-    progress: rsq_step_fn,
+    progress: rsq_progress_fn,
     user_data: *mut c_void,
     out: *mut *mut rsq_sensitivity,
 ) -> rsq_status {
@@ -117,7 +98,7 @@ pub unsafe extern "C" fn rsq_sensitivity_new(
         let prepared = object.read()?;
         let needed = Needed { inputs: prepared.graph().inputs().len(), outputs: 0 };
         // SAFETY: the caller's promise.
-        let mut told = unsafe { step_callback(progress, user_data) };
+        let mut told = unsafe { step_callback(progress, user_data, RSQ_STAGE_RANK) };
         let mut found = None;
         // SAFETY: the caller's promises.
         unsafe {

@@ -3,8 +3,8 @@ use super::model::rsq_model;
 use super::options::{InfoOut, InfoStruct, OptionStruct, read};
 use super::pointers::Out;
 use super::prepared::rsq_prepared;
+use super::progress::{RSQ_STAGE_TUNE, rsq_progress_fn, step_callback};
 use super::recipe::rsq_recipe;
-use super::sensitivity::{rsq_step_fn, step_callback};
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
@@ -35,7 +35,7 @@ pub struct rsq_tune_options {
     /// Handed to `metric`.
     pub metric_data: *mut c_void,
     /// Is told how far the work is; NULL: nobody.
-    pub progress: rsq_step_fn,
+    pub progress: rsq_progress_fn,
     /// Handed to `progress`.
     pub progress_data: *mut c_void,
 }
@@ -151,7 +151,7 @@ unsafe fn tune_views(prepared: *const rsq_prepared, inputs: (*const rsq_tensor_v
     let prepared = object.read()?;
     let needed = Needed { inputs: prepared.graph().inputs().len(), outputs: 0 };
     // SAFETY: the caller's promise.
-    let mut told = unsafe { step_callback(options.progress, options.progress_data) };
+    let mut told = unsafe { step_callback(options.progress, options.progress_data, RSQ_STAGE_TUNE) };
     let mut measure = |model: &Model| options.measure(model);
     let metric: Option<&mut Metric<'_>> = if options.metric.is_some() { Some(&mut measure) } else { None };
     let mut found = None;
