@@ -547,6 +547,9 @@ typedef struct rsq_session_options {
     const struct rsq_image_input *images;
     /// Number of `images`.
     size_t image_count;
+    /// Plans for input sizes met before that are kept; 0: 4. All lie in one memory of the size of the largest, and a run of such
+    /// a size allocates nothing. The plan whose last use is longest ago goes first.
+    size_t kept_plans;
 } rsq_session_options;
 
 /// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
@@ -1547,8 +1550,8 @@ rsq_status rsq_session_step_info(const struct rsq_session *session, size_t index
 size_t rsq_session_memory_bytes(const struct rsq_session *session);
 
 /// Runs one batch of any size: one tensor for each input and each output, in order, f32 (`RSQ_DTYPE_U8` for
-/// an image input), dense. Allocates nothing, unless
-/// the input sizes ask for a new plan or the batch is above the largest.
+/// an image input), dense. Allocates nothing, unless the input sizes are those of no plan that is kept, or the batch is above
+/// the largest.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned
 /// or overlaps an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`,
@@ -1569,7 +1572,7 @@ void rsq_session_free(struct rsq_session *session);
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `CALLBACK`.
 rsq_status rsq_measure_roof(const struct rsq_context *context, struct rsq_roof *out);
 
-/// What the session's runs have cost since its plan was made or `rsq_session_profile_reset`. The session must have been
+/// What runs of the plan of the last run have cost since it was made or `rsq_session_profile_reset`. The session must have been
 /// made with `RSQ_SESSION_PROFILE`.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `WRONG_STATE` (not profiled, or no plan yet).

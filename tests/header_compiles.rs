@@ -45,7 +45,7 @@ fn layout_conditions() -> Vec<String> {
         rsq_context_options { struct_size, max_isa, threads, pool_threads, parallel_for, pool }
         rsq_prepare_options { struct_size, flags, input_shapes, input_shape_count, images, image_count }
         rsq_image_input { name, index, mean, std, channels, divisor, reserved }
-        rsq_session_options { struct_size, flags, max_batch, input_shapes, input_shape_count, images, image_count }
+        rsq_session_options { struct_size, flags, max_batch, input_shapes, input_shape_count, images, image_count, kept_plans }
         rsq_layer_qconfig {
             struct_size, precision, activation_dtype, activation_scheme, activation_reduce_range, activation_observer,
             activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, activation_rule, percentile

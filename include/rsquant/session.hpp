@@ -28,6 +28,7 @@ struct SessionOptions {
     bool profile = false;              // count what each step costs
     std::vector<Shape> input_shapes;   // as in Prepared::make
     std::vector<ImageInput> images;    // inputs that run() gets as image bytes
+    std::size_t kept_plans = 4;        // for input sizes met before: a run of such a size allocates nothing
 };
 
 // The memory of one run at a time, of an int8 model or a float graph.
@@ -110,6 +111,7 @@ private:
         c.input_shape_count = options.input_shapes.size();
         c.images = images.data();
         c.image_count = images.size();
+        c.kept_plans = options.kept_plans;
         return c;
     }
 };

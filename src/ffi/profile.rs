@@ -115,7 +115,7 @@ fn profile_of(session: *const rsq_session) -> Outcome<Profile> {
     Ok(profile.ok_or_else(|| Error::WrongState("the session has no plan yet, or was made without RSQ_SESSION_PROFILE".into()))?)
 }
 
-/// What the session's runs have cost since its plan was made or `rsq_session_profile_reset`. The session must have been
+/// What runs of the plan of the last run have cost since it was made or `rsq_session_profile_reset`. The session must have been
 /// made with `RSQ_SESSION_PROFILE`.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `BUSY`, `WRONG_STATE` (not profiled, or no plan yet).

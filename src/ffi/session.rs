@@ -10,7 +10,7 @@ use super::pointers::Out;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{Needed, rsq_tensor_mut, rsq_tensor_view, with_tensors};
 use super::{guard, handles};
-use crate::pipeline::{Session, SessionOptions, StepInfo};
+use crate::pipeline::{KEPT_PLANS, Session, SessionOptions, StepInfo};
 use std::ffi::c_char;
 
 /// Exclusive. The memory of one run at a time. For N threads make N sessions of one model.
@@ -54,11 +54,14 @@ pub struct rsq_session_options {
     pub images: *const rsq_image_input,
     /// Number of `images`.
     pub image_count: usize,
+    /// Plans for input sizes met before that are kept; 0: 4. All lie in one memory of the size of the largest, and a run of such
+    /// a size allocates nothing. The plan whose last use is longest ago goes first.
+    pub kept_plans: usize,
 }
 
 // SAFETY: repr(C), size first, integers and a pointer, none larger than the alignment.
 unsafe impl OptionStruct for rsq_session_options {}
-const _: () = assert!(size_of::<rsq_session_options>() == 8 + 5 * size_of::<usize>());
+const _: () = assert!(size_of::<rsq_session_options>() == 8 + 6 * size_of::<usize>());
 
 /// One operation of a session's plan. Which kernel runs a layer is known here and not by the model: it depends on the
 /// session's instruction set and sizes. Set `struct_size` before the call.
@@ -121,6 +124,7 @@ unsafe fn session_options(options: *const rsq_session_options) -> Outcome<Sessio
         max_batch: given.max_batch.max(1),
         input_dims,
         allow_resize: given.flags & RSQ_SESSION_FIXED_SIZES == 0,
+        kept_plans: if given.kept_plans == 0 { KEPT_PLANS } else { given.kept_plans },
         profile: given.flags & RSQ_SESSION_PROFILE != 0,
         // SAFETY: the caller's promise.
         images: unsafe { images(given.images, given.image_count) }?,
@@ -267,8 +271,8 @@ pub extern "C" fn rsq_session_memory_bytes(session: *const rsq_session) -> usize
 }
 
 /// Runs one batch of any size: one tensor for each input and each output, in order, f32 (`RSQ_DTYPE_U8` for
-/// an image input), dense. Allocates nothing, unless
-/// the input sizes ask for a new plan or the batch is above the largest.
+/// an image input), dense. Allocates nothing, unless the input sizes are those of no plan that is kept, or the batch is above
+/// the largest.
 ///
 /// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `INVALID_ARGUMENT` (counts, dimensions, a buffer that is too small, misaligned
 /// or overlaps an output), `BUSY` (another call uses the session), `UNSUPPORTED` (strides), `SHAPE_MISMATCH`,

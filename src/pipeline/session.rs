@@ -2,6 +2,7 @@
 use super::context::Context;
 use super::float_graph::{FloatGraph, TensorInfo, describe};
 use super::image_input::{ImageInput, ImageSet};
+use super::kept_plans::KeptPlans;
 use super::model::Model;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -12,6 +13,9 @@ use crate::runtime::{Executor, Plan, PlanOptions, Profile};
 use crate::tensor::{DType, TensorView, TensorViewMut};
 use std::sync::Arc;
 
+/// Plans that a session keeps unless told.
+pub const KEPT_PLANS: usize = 4;
+
 /// What a session is made with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionOptions {
@@ -21,6 +25,9 @@ pub struct SessionOptions {
     pub input_dims: Option<Vec<Vec<usize>>>,
     /// Whether a run with other input sizes makes a new plan (which allocates) instead of failing.
     pub allow_resize: bool,
+    /// How many plans for input sizes met before are kept, at least 1, all in one memory of the size of the largest: a run of such a
+    /// size plans nothing and allocates nothing. The one whose last use is longest ago goes first.
+    pub kept_plans: usize,
     /// Whether to count what each step costs (two readings of the clock a step).
     pub profile: bool,
     /// Inputs that `run` gets as image bytes, u8 `[n, h, w, c]`.
@@ -29,7 +36,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { max_batch: 1, input_dims: None, allow_resize: true, profile: false, images: Vec::new() }
+        Self { max_batch: 1, input_dims: None, allow_resize: true, kept_plans: KEPT_PLANS, profile: false, images: Vec::new() }
     }
 }
 
@@ -39,7 +46,7 @@ pub struct Session {
     graph: Arc<Graph>,
     options: SessionOptions,
     images: ImageSet,
-    executor: Option<Executor>,
+    plans: KeptPlans,
     /// Shapes the plan was made for, with the batch axis as planned.
     planned: Vec<Vec<usize>>,
 }
@@ -82,27 +89,30 @@ impl Session {
         let images = ImageSet::new(&graph, &options.images)?;
         let given = options.input_dims.as_ref().map(|dims| images.all_graph_dims(dims));
         let dims = given.or_else(|| declared_dims(&graph, options.max_batch));
-        let mut session = Self { context, graph, options, images, executor: None, planned: Vec::new() };
+        let (plans, max_batch) = (KeptPlans::new(options.kept_plans, options.profile), options.max_batch);
+        let mut session = Self { context, graph, options, images, plans, planned: Vec::new() };
         if let Some(dims) = dims {
-            session.plan(dims)?;
+            session.plan(dims, max_batch)?;
         }
         Ok(session)
     }
 
-    fn plan(&mut self, dims: Vec<Vec<usize>>) -> Result<()> {
+    fn plan(&mut self, dims: Vec<Vec<usize>>, max_batch: usize) -> Result<()> {
         check_declared(&self.graph, &dims)?;
         let threads = self.context.threads().threads();
         let options = PlanOptions { max_isa: self.context.max_isa() };
-        let samples = self.options.max_batch.div_ceil(threads.max(1));
+        let samples = max_batch.div_ceil(threads.max(1));
         let plan = Arc::new(Plan::for_batches(&self.graph, &dims, self.images.values(), options, samples)?);
-        let mut executor = Executor::new(plan, threads, self.options.max_batch)?;
-        if self.options.profile {
-            executor.start_profile();
-        }
         memory::checkpoint()?;
-        self.executor = Some(executor);
+        let keeps_samples_apart = plan.chunk_samples > 0;
+        self.plans.insert(plan, threads, max_batch)?;
+        // The others were made for smaller batches.
+        if max_batch > self.options.max_batch && keeps_samples_apart {
+            self.plans.forget_others();
+        }
+        self.options.max_batch = max_batch;
         self.planned = dims;
-        Ok(())
+        memory::checkpoint()
     }
 
     /// Inputs in the graph's order, as `run` gets them.
@@ -129,14 +139,14 @@ impl Session {
 
     /// Name, operator and kernel of each step; empty before the plan is made.
     pub fn steps(&self) -> Vec<StepInfo> {
-        let Some(executor) = &self.executor else { return Vec::new() };
+        let Some(executor) = self.plans.executor() else { return Vec::new() };
         executor.plan().steps.iter().map(|planned| planned.step.info()).collect()
     }
 
     /// What runs have cost, step by step as [`Session::steps`] lists them, since the plan was made or
     /// [`Session::reset_profile`]; `None` before there is a plan and where the options did not ask for it.
     pub fn profile(&self) -> Option<Profile> {
-        self.executor.as_ref().and_then(Executor::profile)
+        self.plans.profile()
     }
 
     /// Counts from zero again.
@@ -147,13 +157,13 @@ impl Session {
         if !self.options.profile {
             return Err(Error::WrongState("the session was not made to be profiled".into()));
         }
-        self.executor.iter_mut().for_each(Executor::start_profile);
+        self.plans.reset_profile();
         Ok(())
     }
 
     /// Bytes of memory held for runs.
     pub fn memory_bytes(&self) -> usize {
-        self.executor.as_ref().map_or(0, Executor::memory_bytes)
+        self.plans.executor().map_or(0, Executor::memory_bytes)
     }
 
     /// Runs one batch: f32 inputs (u8 where they are images) and f32 outputs in the graph's order, dense, any batch up to the largest. Does not allocate
@@ -180,7 +190,7 @@ impl Session {
         }
         self.plan_for(inputs)?;
         let samples = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
-        let executor = self.executor.as_mut().ok_or_else(|| Error::WrongState("the session has no plan".into()))?;
+        let executor = self.plans.executor_mut().ok_or_else(|| Error::WrongState("the session has no plan".into()))?;
         let plan = Arc::clone(executor.plan());
         for (index, (view, planned)) in outputs.iter().zip(&plan.output_dims).enumerate() {
             let fits = match plan.chunk_samples {
@@ -198,33 +208,31 @@ impl Session {
         run_views(executor, self.context.threads(), samples, inputs, outputs)
     }
 
-    /// Plans anew where the inputs' sizes are not the planned ones.
+    /// Plans anew where the inputs' sizes are those of no plan that is kept.
     fn plan_for(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
-        let fits = |executor: &Executor| {
-            let plan = executor.plan();
+        let images = &self.images;
+        let fits = |plan: &Plan| {
             let same_batch = inputs.iter().all(|view| view.dims().first() == inputs[0].dims().first());
             let whole = plan.chunk_samples == 0;
             let alike = |(index, (view, planned)): (usize, (&TensorView<'_>, &Vec<usize>))| {
-                let dims = self.images.graph_dims(index, view.dims());
+                let dims = images.graph_dims(index, view.dims());
                 if whole { *dims == **planned } else { dims.len() == planned.len() && dims.get(1..) == planned.get(1..) }
             };
             (whole || same_batch) && inputs.iter().zip(&plan.input_dims).enumerate().all(alike)
         };
         let batch = inputs.first().and_then(|view| view.dims().first().copied()).unwrap_or(1);
-        let holds = |executor: &Executor| batch <= executor.max_samples() || !self.options.allow_resize;
-        if self.executor.as_ref().is_some_and(|executor| fits(executor) && holds(executor)) {
+        let resizes = self.options.allow_resize;
+        if (batch <= self.options.max_batch || !resizes) && self.plans.select(self.options.max_batch, fits)? {
             return Ok(());
         }
-        let dims = inputs.iter().enumerate().map(|(index, view)| self.images.graph_dims(index, view.dims()).to_vec());
+        let dims = inputs.iter().enumerate().map(|(index, view)| images.graph_dims(index, view.dims()).to_vec());
         let dims: Vec<Vec<usize>> = dims.collect();
         check_declared(&self.graph, &dims)?;
-        if self.executor.is_some() && !self.options.allow_resize && !same_but_batch(&dims, &self.planned) {
+        if self.plans.executor().is_some() && !resizes && !same_but_batch(&dims, &self.planned) {
             return Err(Error::ShapeMismatch(format!("inputs of shapes {dims:?}; the session was planned for {:?}", self.planned)));
         }
-        if self.options.allow_resize {
-            self.options.max_batch = self.options.max_batch.max(batch);
-        }
-        self.plan(dims)
+        let max_batch = if resizes { self.options.max_batch.max(batch) } else { self.options.max_batch };
+        self.plan(dims, max_batch)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Walks a plan. Full rounds of a batch give each thread a chunk of samples of its own, from the first step to the last,
 //! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
-use super::plan::Plan;
+use super::plan::{Plan, PlannedTensor};
 use super::profile::{Profile, Recorder};
 use super::stages::Stage;
 use crate::error::{Error, Result};
@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Memory of a session: an arena and scratch for each thread, and staged outputs. Runs one batch at a time.
+/// Memory of a session: an arena and scratch for each thread, and staged outputs; and the plan that runs in it. Runs one batch
+/// at a time.
 pub struct Executor {
     pub(super) plan: Arc<Plan>,
     pub(super) members: Vec<MemberMemory>,
@@ -55,6 +56,18 @@ impl Observation<'_> {
     }
 }
 
+fn unlocked(buffer: &mut Mutex<AlignedBuffer>) -> &mut AlignedBuffer {
+    buffer.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Replaces `buffer` where it has fewer than `bytes` bytes.
+fn grow(buffer: &mut AlignedBuffer, bytes: usize, what: &str) -> Result<()> {
+    if buffer.len() < bytes {
+        *buffer = AlignedBuffer::zeroed(bytes, what)?;
+    }
+    Ok(())
+}
+
 /// The stages of a chunk of `samples` samples, group by group: stage, first sample in the chunk, samples.
 fn passes(stages: &[Stage], samples: usize) -> impl Iterator<Item = (&Stage, usize, usize)> {
     stages
@@ -68,32 +81,57 @@ impl Executor {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Self> {
+        let no_bytes = || Ok(Mutex::new(AlignedBuffer::zeroed(0, "nothing")?));
+        let member = |_| -> Result<MemberMemory> { Ok(MemberMemory { arena: no_bytes()?, scratch: no_bytes()? }) };
+        let members = (0..threads.max(1)).map(member).collect::<Result<Vec<_>>>()?;
+        let bound = BoundTensors {
+            inputs: plan.inputs.iter().map(|_| (std::ptr::null(), 0)).collect(),
+            outputs: plan.output_dims.iter().map(|_| (std::ptr::null_mut(), 0)).collect(),
+        };
+        let failure = Mutex::new(None);
+        let staging = Vec::new();
+        let mut executor = Self { plan: Arc::clone(&plan), members, bound, staging, max_samples, failure, recorder: None };
+        executor.switch(plan, max_samples)?;
+        Ok(executor)
+    }
+
+    /// Runs `plan`, of the same graph for other input shapes, from now on, for batches of up to `max_samples`: in the same memory,
+    /// which grows where that is too small, and never shrinks. Without growth nothing is allocated. On failure the executor
+    /// is as it was.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn switch(&mut self, plan: Arc<Plan>, max_samples: usize) -> Result<()> {
         let chunks = if plan.chunk_samples == 0 { 1 } else { max_samples.max(1) };
-        let members = (0..threads.max(1))
-            .map(|member| {
-                // A thread that never has a chunk of its own needs no arena.
-                let arena_bytes = if member < chunks { plan.arena_bytes } else { 0 };
-                Ok(MemberMemory {
-                    arena: Mutex::new(AlignedBuffer::zeroed(arena_bytes, "a session's arena")?),
-                    scratch: Mutex::new(AlignedBuffer::zeroed(plan.scratch_bytes, "a session's scratch")?),
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        for (member, memory) in self.members.iter_mut().enumerate() {
+            // A thread that never has a chunk of its own needs no arena.
+            let arena_bytes = if member < chunks { plan.arena_bytes } else { 0 };
+            grow(unlocked(&mut memory.arena), arena_bytes, "a session's arena")?;
+            grow(unlocked(&mut memory.scratch), plan.scratch_bytes, "a session's scratch")?;
+        }
         let sample_bytes = |dims: &[usize]| dims.iter().product::<usize>() * size_of::<f32>();
         let samples = if plan.chunk_samples == 0 { 1 } else { max_samples };
-        let staging = match plan.may_fail {
-            true => plan
-                .output_dims
-                .iter()
-                .map(|dims| AlignedBuffer::zeroed(sample_bytes(dims).saturating_mul(samples), "a session's staged outputs"))
-                .collect::<Result<Vec<_>>>()?,
-            false => Vec::new(),
-        };
-        let bound = BoundTensors {
-            inputs: plan.inputs.iter().map(|input| (std::ptr::null(), input.tensor.layout.held_bytes())).collect(),
-            outputs: plan.output_dims.iter().map(|dims| (std::ptr::null_mut(), sample_bytes(dims))).collect(),
-        };
-        Ok(Self { plan, members, bound, staging, max_samples, failure: Mutex::new(None), recorder: None })
+        if plan.may_fail {
+            self.staging.reserve(plan.output_dims.len().saturating_sub(self.staging.len()));
+            for (index, dims) in plan.output_dims.iter().enumerate() {
+                if index == self.staging.len() {
+                    self.staging.push(AlignedBuffer::zeroed(0, "nothing")?);
+                }
+                grow(&mut self.staging[index], sample_bytes(dims).saturating_mul(samples), "a session's staged outputs")?;
+            }
+        }
+        let input_bytes = |input: &PlannedTensor| input.tensor.layout.held_bytes();
+        self.bound.inputs.iter_mut().zip(&plan.inputs).for_each(|(bound, input)| *bound = (std::ptr::null(), input_bytes(input)));
+        let outputs = self.bound.outputs.iter_mut().zip(&plan.output_dims);
+        outputs.for_each(|(bound, dims)| *bound = (std::ptr::null_mut(), sample_bytes(dims)));
+        self.plan = plan;
+        self.max_samples = max_samples;
+        Ok(())
+    }
+
+    /// Takes over what was counted for the plan that runs now, and gives what was counted for the one before.
+    pub fn exchange_recorder(&mut self, recorder: Option<Recorder>) -> Option<Recorder> {
+        std::mem::replace(&mut self.recorder, recorder)
     }
 
     /// The plan.

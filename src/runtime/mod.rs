@@ -12,6 +12,6 @@ mod walk;
 pub use executor::{Executor, Observation};
 pub use flat_quantize::FlatQuantization;
 pub use plan::{ImageInputs, Plan, PlanOptions, PlannedStep, PlannedTensor};
-pub use profile::{Profile, StepCost};
+pub use profile::{Profile, Recorder, StepCost};
 pub use single_step::{SingleStep, SingleStepTensors, span_bytes};
 pub use walk::Walk;

@@ -87,6 +87,7 @@ pub fn session_options(max_batch: usize) -> rsq_session_options {
         input_shape_count: 0,
         images: null(),
         image_count: 0,
+        kept_plans: 0,
     }
 }
 
