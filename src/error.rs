@@ -8,13 +8,25 @@ pub enum Error {
     /// An argument has a value that is never legal.
     #[error("invalid argument: {0}")]
     InvalidArgument(String),
-    /// An allocation was refused, by the system or by the context's memory limit.
+    /// An allocation was refused by the system.
     #[error("out of memory: {what} needs {bytes} bytes")]
     OutOfMemory {
         /// What the memory was for.
         what: String,
         /// How many bytes were asked for.
         bytes: usize,
+    },
+    /// An allocation would go over the memory limit of its context.
+    #[error("out of memory: {what} needs {bytes} bytes, and {in_use} of the limit of {limit} are in use")]
+    MemoryLimit {
+        /// What the memory was for.
+        what: String,
+        /// How many bytes were asked for.
+        bytes: usize,
+        /// How many were in use.
+        in_use: usize,
+        /// The limit, in bytes.
+        limit: usize,
     },
     /// Reading or writing a file failed.
     #[error("{path}: {message}")]
@@ -81,6 +93,11 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether memory was refused, by the system or by a limit.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Error::OutOfMemory { .. } | Error::MemoryLimit { .. })
+    }
+
     /// An [`Error::Io`] from a path and what the system said.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         Error::Io { path: path.display().to_string(), message: error.to_string() }

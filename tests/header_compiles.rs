@@ -42,7 +42,7 @@ fn layout_conditions() -> Vec<String> {
         rsq_shape { dims, rank }
         rsq_tensor_view { data, size_bytes, dtype, rank, dims, strides }
         rsq_tensor_mut { data, size_bytes, dtype, rank, dims, strides }
-        rsq_context_options { struct_size, max_isa, threads, pool_threads, parallel_for, pool }
+        rsq_context_options { struct_size, max_isa, threads, pool_threads, parallel_for, pool, memory_limit }
         rsq_prepare_options { struct_size, flags, input_shapes, input_shape_count, images, image_count }
         rsq_image_input { name, index, mean, std, channels, divisor, reserved }
         rsq_session_options { struct_size, flags, max_batch, input_shapes, input_shape_count, images, image_count, kept_plans }

@@ -71,6 +71,7 @@ struct ContextOptions {
     unsigned threads = 0;                   // of a team of the library's own; 0: as many as the process may use
     std::uint32_t max_isa = RSQ_ISA_NONE;   // the best RSQ_ISA_ to use; RSQ_ISA_NONE: the best there is
     ThreadPool* pool = nullptr;             // instead of a team; must outlive whatever is made with the context
+    std::size_t memory_limit = 0;           // bytes that what is made with the context may hold together; 0: no limit
 };
 
 // Who computes, and on which instruction set. An empty one is the default.
@@ -82,12 +83,19 @@ public:
         c.struct_size = sizeof c;
         c.max_isa = options.max_isa;
         c.threads = options.threads;
+        c.memory_limit = options.memory_limit;
         if (options.pool != nullptr) {
             c.pool_threads = options.pool->threads();
             c.parallel_for = detail::rsquant_hpp_parallel_for;
             c.pool = options.pool;
         }
         return detail::make<Context>(rsq_context_new, &c);
+    }
+    // Bytes that count to the limit now.
+    Outcome<std::size_t> memory_bytes() const {
+        std::size_t out = 0;
+        const rsq_status status = rsq_context_memory_bytes(get(), &out);
+        return detail::finish(status, std::size_t{out});
     }
     // What its threads can do at most, measured: takes about 0.1 s.
     Outcome<Roof> measure_roof() const {

@@ -46,11 +46,17 @@ pub struct rsq_context_options {
     pub parallel_for: rsq_parallel_for_fn,
     /// Handed to `parallel_for`. Must live as long as the context and whatever was made with it.
     pub pool: *mut c_void,
+    /// Bytes that the objects made with the context may hold together; 0: no limit. Going over it is `RSQ_OUT_OF_MEMORY`, with a
+    /// message that names the limit, what is in use and what was asked for; objects stay usable, and what is freed is
+    /// given back. Counted is what follows the size of a model, a batch or an image: weights and their copies, statistics,
+    /// arenas, scratch, an imported file while it is read. Mapped model files, observers, packed weights and small
+    /// objects are not.
+    pub memory_limit: usize,
 }
 
 // SAFETY: repr(C), size first, integers, a pointer and an optional function pointer, none larger than the alignment.
 unsafe impl OptionStruct for rsq_context_options {}
-const _: () = assert!(size_of::<rsq_context_options>() == 16 + 2 * size_of::<usize>());
+const _: () = assert!(size_of::<rsq_context_options>() == 16 + 3 * size_of::<usize>());
 
 /// The context that a handle stands for; the default one for NULL.
 pub(super) fn context_or_default(context: *const rsq_context) -> Outcome<Arc<Context>> {
@@ -81,7 +87,7 @@ impl rsq_context_options {
             // SAFETY: the header demands of the caller what `ParallelFor` demands.
             unsafe { ParallelFor::new(function, self.pool, self.pool_threads.max(1) as usize) }
         });
-        Ok(ContextOptions { threads: self.threads as usize, max_isa, parallel_for: pool })
+        Ok(ContextOptions { threads: self.threads as usize, max_isa, parallel_for: pool, memory_limit: self.memory_limit })
     }
 }
 
@@ -96,6 +102,20 @@ pub unsafe extern "C" fn rsq_context_new(options: *const rsq_context_options, ou
         let (out, options) = unsafe { (Out::new(out, "out")?, read(options, "rsq_context_options")?) };
         let options = options.map_or_else(|| Ok(ContextOptions::default()), rsq_context_options::to_core)?;
         out.write(handles::make(Context::new(options)?)?);
+        Ok(())
+    })
+}
+
+/// Writes the bytes that count to the context's `memory_limit` now, which is also told where there is no limit. `context` may
+/// be NULL.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_context_memory_bytes(context: *const rsq_context, out: *mut usize) -> rsq_status {
+    guard::call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        out.write(context_or_default(context)?.memory().in_use());
         Ok(())
     })
 }

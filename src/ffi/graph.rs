@@ -86,8 +86,8 @@ pub unsafe extern "C" fn rsq_graph_from_onnx_file(
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, path) = unsafe { (Out::new(out, "out")?, path(utf8_path)?) };
-        context_or_default(context)?;
-        out.write(handles::make(FloatGraph::from_onnx_file(&path)?)?);
+        let context = context_or_default(context)?;
+        out.write(handles::make(FloatGraph::from_onnx_file_within(&context, &path)?)?);
         Ok(())
     })
 }
@@ -106,8 +106,8 @@ pub unsafe extern "C" fn rsq_graph_from_onnx_bytes(
     guard::call(|| {
         // SAFETY: the caller's promises.
         let (out, bytes) = unsafe { (Out::new(out, "out")?, array(bytes.cast::<u8>(), size, "bytes")?) };
-        context_or_default(context)?;
-        out.write(handles::make(FloatGraph::from_onnx_bytes(bytes)?)?);
+        let context = context_or_default(context)?;
+        out.write(handles::make(FloatGraph::from_onnx_bytes_within(&context, bytes)?)?);
         Ok(())
     })
 }

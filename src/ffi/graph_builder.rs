@@ -213,8 +213,8 @@ pub unsafe extern "C" fn rsq_graph_builder_new(context: *const rsq_context, out:
     guard::call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(out, "out") }?;
-        context_or_default(context)?;
-        out.write(handles::make(Exclusive::new(FloatGraphBuilder::new(), "builder"))?);
+        let context = context_or_default(context)?;
+        out.write(handles::make(Exclusive::new(FloatGraphBuilder::within(&context), "builder"))?);
         Ok(())
     })
 }

@@ -117,7 +117,7 @@ impl Failure {
 fn status_of(error: &Error) -> rsq_status {
     match error {
         Error::InvalidArgument(_) => RSQ_INVALID_ARGUMENT,
-        Error::OutOfMemory { .. } => RSQ_OUT_OF_MEMORY,
+        Error::OutOfMemory { .. } | Error::MemoryLimit { .. } => RSQ_OUT_OF_MEMORY,
         Error::Io { .. } => RSQ_IO,
         Error::Parse(_) => RSQ_PARSE,
         Error::Graph(_) => RSQ_GRAPH,

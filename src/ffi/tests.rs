@@ -8,6 +8,7 @@ type Call = (&'static str, fn() -> rsq_status);
 /// Every export that returns a status, with NULL for each pointer.
 const WITH_NULLS: &[Call] = &[
     ("rsq_context_new", || unsafe { rsq_context_new(null(), null_mut()) }),
+    ("rsq_context_memory_bytes", || unsafe { rsq_context_memory_bytes(null(), null_mut()) }),
     ("rsq_graph_from_onnx_file", || unsafe { rsq_graph_from_onnx_file(null(), null(), null_mut()) }),
     ("rsq_graph_from_onnx_bytes", || unsafe { rsq_graph_from_onnx_bytes(null(), null(), 1, null_mut()) }),
     ("rsq_graph_input_info", || unsafe { rsq_graph_input_info(null(), 0, null_mut()) }),

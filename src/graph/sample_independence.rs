@@ -22,7 +22,7 @@ pub fn keeps_samples_apart(graph: &Graph, inputs: &[Vec<usize>]) -> Result<bool>
     let at_batch = |batch: usize| {
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|shape| [&[batch], &shape[1..]].concat()).collect();
         match infer_undeclared(graph, &shapes) {
-            Err(error @ Error::OutOfMemory { .. }) => Err(error),
+            Err(error) if error.is_out_of_memory() => Err(error),
             inferred => Ok(inferred.ok()),
         }
     };

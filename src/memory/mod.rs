@@ -5,12 +5,16 @@
 //! them is refused. Where [`ReserveAllocator`] is the process's allocator, it answers those from a reserve and notes the
 //! refusal, and the next [`checkpoint`] of that thread ends the call with [`Error::OutOfMemory`], which gives the reserve
 //! back. So checkpoints stand in every loop over a graph, and before anything that outlives the call.
+//!
+//! [`Budget`] counts what the objects of one context hold, and refuses what goes over a limit.
 #[allow(unsafe_code)]
 mod allocator;
+mod budget;
 #[allow(unsafe_code)]
 mod reserve;
 
 pub use allocator::ReserveAllocator;
+pub use budget::{Budget, Charge, charge, check_room, current_budget, within_budget};
 
 use crate::error::{Error, Result};
 use std::cell::Cell;
@@ -87,12 +91,13 @@ pub fn copied<T: Clone>(values: &[T], what: &str) -> Result<Vec<T>> {
     Ok(list)
 }
 
-/// An empty list with room for `len` elements.
+/// An empty list with room for `len` elements, which must fit the current [`Budget`] while it is made.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`].
+/// [`Error::OutOfMemory`], [`Error::MemoryLimit`].
 pub fn reserved<T>(len: usize, what: &str) -> Result<Vec<T>> {
     let mut list = Vec::new();
+    check_room(len.saturating_mul(size_of::<T>()), what)?;
     let refused = |_| Error::OutOfMemory { what: what.to_owned(), bytes: len.saturating_mul(size_of::<T>()) };
     list.try_reserve_exact(len).map_err(refused)?;
     Ok(list)

@@ -4,6 +4,7 @@ use super::layout::{Layout, Summary, checksum_of, encode_front};
 use super::{Metadata, replace_file, validate};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
+use crate::memory;
 use crate::packed::SLACK_BYTES;
 use crate::tensor::ALIGNMENT;
 use std::io::Write;
@@ -78,6 +79,7 @@ pub fn to_bytes(graph: &Graph, metadata: &Metadata) -> Result<Vec<u8>> {
     let plan = Plan::of(graph, metadata)?;
     let mut bytes = Vec::new();
     let refused = |_| Error::OutOfMemory { what: "a model's bytes".into(), bytes: plan.file_length };
+    memory::check_room(plan.file_length, "a model's bytes")?;
     bytes.try_reserve_exact(plan.file_length).map_err(refused)?;
     bytes.extend_from_slice(&plan.front);
     for_each_run(graph, &plan.places, |run| {

@@ -4,6 +4,7 @@
 use super::proto::TensorProto;
 use super::tensor_data::{checked_dims, element_size};
 use crate::error::{Error, Result};
+use crate::memory;
 use prost::bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -67,6 +68,7 @@ impl ExternalData {
             return Err(refuse(&format!("{expected} bytes from {offset} are not in the {} bytes of '{location}'", metadata.len())));
         }
         let mut data = Vec::new();
+        memory::check_room(expected, "a tensor in another file")?;
         data.try_reserve_exact(expected).map_err(|_| Error::OutOfMemory { what: format!("tensor '{name}'"), bytes: expected })?;
         file.seek(SeekFrom::Start(offset)).map_err(|error| Error::io(&path, &error))?;
         file.take(expected as u64).read_to_end(&mut data).map_err(|error| Error::io(&path, &error))?;

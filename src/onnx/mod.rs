@@ -12,6 +12,7 @@ mod wire_check;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::memory;
 use external_data::ExternalData;
 use prost::bytes::Bytes;
 use std::fs::File;
@@ -29,6 +30,7 @@ use std::path::Path;
 /// the like, [`Error::ShapeMismatch`], [`Error::DTypeMismatch`], [`Error::NotFinite`] for a NaN or infinite weight,
 /// [`Error::OutOfMemory`].
 pub fn import_bytes(model: &[u8]) -> Result<Graph> {
+    let _held = memory::charge(model.len(), "an ONNX model")?;
     let mut copy = Vec::new();
     reserve(&mut copy, model.len())?;
     copy.extend_from_slice(model);
@@ -48,6 +50,7 @@ pub fn import_file(path: &Path) -> Result<Graph> {
     }
     let mut model = Vec::new();
     let len = metadata.len();
+    let _held = memory::charge(usize::try_from(len).unwrap_or(usize::MAX), "an ONNX model")?;
     reserve(&mut model, usize::try_from(len).unwrap_or(usize::MAX))?;
     file.take(len).read_to_end(&mut model).map_err(io)?;
     import::import(Bytes::from(model), ExternalData::beside(path)).map_err(|error| error.in_file(path))

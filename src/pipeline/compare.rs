@@ -215,6 +215,11 @@ impl Comparison {
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument`, `NotFinite` naming input and element, `OutOfMemory`.
     pub fn add(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
+        let context = self.model.context().clone();
+        context.memory().within(|| self.add_within(inputs))
+    }
+
+    fn add_within(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let graph = Arc::clone(self.graph.graph());
         let dims = check_inputs(&graph, inputs)?;
         let batch = dims.first().and_then(|dims| dims.first().copied()).unwrap_or(1);

@@ -1,6 +1,7 @@
 //! Threads and instruction-set cap that objects share.
 use crate::error::Result;
 use crate::isa::Isa;
+use crate::memory::Budget;
 use crate::threads::{Executor, ParallelFor};
 use std::sync::{Arc, OnceLock};
 
@@ -17,12 +18,16 @@ pub struct ContextOptions {
     pub max_isa: Option<Isa>,
     /// The caller's thread pool instead of a team of our own.
     pub parallel_for: Option<ParallelFor>,
+    /// Bytes that the objects made with it may hold together; 0: no limit. What follows the size of a model, a batch or an image
+    /// counts: weights and their copies, statistics, arenas, scratch, imported files while they are read. Mapped files do not.
+    pub memory_limit: usize,
 }
 
 #[derive(Debug)]
 struct Shared {
     threads: Executor,
     max_isa: Isa,
+    memory: Budget,
 }
 
 /// Threads and instruction-set cap; cheap to clone, shared by the objects made with it.
@@ -49,7 +54,7 @@ impl Context {
             Some(pool) => Executor::ParallelFor(pool),
             None => Executor::with_threads(if options.threads == 0 { available_threads() } else { options.threads }),
         };
-        Ok(Self(Arc::new(Shared { threads, max_isa })))
+        Ok(Self(Arc::new(Shared { threads, max_isa, memory: Budget::new(options.memory_limit) })))
     }
 
     /// The context that is used where none is given: all threads, the best instruction set, made on first use.
@@ -59,6 +64,11 @@ impl Context {
     pub fn default_context() -> Result<Self> {
         static DEFAULT: OnceLock<Result<Context>> = OnceLock::new();
         DEFAULT.get_or_init(|| Context::new(ContextOptions::default())).clone()
+    }
+
+    /// What the objects made with this context hold, and their limit.
+    pub fn memory(&self) -> &Budget {
+        &self.0.memory
     }
 
     /// Who computes runs.

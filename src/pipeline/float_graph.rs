@@ -1,4 +1,5 @@
 //! An imported float graph, optimized and packed for the executor.
+use super::context::Context;
 use crate::error::Result;
 use crate::graph::{Graph, ValueId, passes};
 use crate::onnx;
@@ -46,6 +47,22 @@ impl FloatGraph {
     /// As [`FloatGraph::from_onnx_file`].
     pub fn from_onnx_bytes(bytes: &[u8]) -> Result<Self> {
         Self::from_graph(onnx::import_bytes(bytes)?)
+    }
+
+    /// As [`FloatGraph::from_onnx_file`], counted to the memory of `context`.
+    ///
+    /// # Errors
+    /// Likewise; `MemoryLimit`.
+    pub fn from_onnx_file_within(context: &Context, path: &Path) -> Result<Self> {
+        context.memory().within(|| Self::from_onnx_file(path))
+    }
+
+    /// As [`FloatGraph::from_onnx_bytes`], counted to the memory of `context`.
+    ///
+    /// # Errors
+    /// Likewise; `MemoryLimit`.
+    pub fn from_onnx_bytes_within(context: &Context, bytes: &[u8]) -> Result<Self> {
+        context.memory().within(|| Self::from_onnx_bytes(bytes))
     }
 
     /// Takes a float graph from the builder.

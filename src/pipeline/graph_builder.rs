@@ -1,4 +1,5 @@
 //! Builds a float graph without an ONNX file, for engines with a format of their own. Each error names the node.
+use super::context::Context;
 use super::float_graph::FloatGraph;
 use crate::error::{Error, Result};
 use crate::graph::{GraphBuilder, Op, ValueId};
@@ -6,6 +7,8 @@ use crate::graph::{GraphBuilder, Op, ValueId};
 /// A graph under construction with its outputs; [`FloatGraphBuilder::finish`] leaves it usable.
 #[derive(Debug, Default)]
 pub struct FloatGraphBuilder {
+    /// Whose memory it counts to.
+    context: Option<Context>,
     builder: GraphBuilder,
     values: usize,
     outputs: Vec<ValueId>,
@@ -32,12 +35,25 @@ impl FloatGraphBuilder {
         Self::default()
     }
 
+    /// An empty graph whose constants count to the memory of `context`.
+    pub fn within(context: &Context) -> Self {
+        Self { context: Some(context.clone()), ..Self::default() }
+    }
+
+    /// Does `work` within the context's memory.
+    fn counted<R>(context: &Option<Context>, work: impl FnOnce() -> R) -> R {
+        match context {
+            Some(context) => context.memory().within(work),
+            None => work(),
+        }
+    }
+
     /// Adds what `add` adds: a value that `name` and `operator` stand for in messages.
     ///
     /// # Errors
     /// As the builder's method, with the name in front. Nothing is added then.
     pub fn add(&mut self, name: &str, operator: &str, add: impl FnOnce(&mut GraphBuilder) -> Result<ValueId>) -> Result<ValueId> {
-        let value = add(&mut self.builder).map_err(|error| name_node(error, name, operator))?;
+        let value = Self::counted(&self.context, || add(&mut self.builder)).map_err(|error| name_node(error, name, operator))?;
         self.values = self.values.max(value.index() + 1);
         Ok(value)
     }
@@ -71,7 +87,7 @@ impl FloatGraphBuilder {
         if self.outputs.is_empty() {
             return Err(Error::Graph("the graph has no outputs".into()));
         }
-        FloatGraph::from_graph(self.builder.clone().finish(&self.outputs)?)
+        Self::counted(&self.context, || FloatGraph::from_graph(self.builder.clone().finish(&self.outputs)?))
     }
 }
 

@@ -85,10 +85,10 @@ impl Model {
     /// # Errors
     /// `Io`, `Corrupt`, `Version`, `Graph`.
     pub fn load(context: &Context, path: &Path, mode: LoadMode) -> Result<Self> {
-        let file = match mode {
-            LoadMode::Mapped => model::load_mapped(path)?,
-            LoadMode::Copied => model::load_copied(path)?,
-        };
+        let file = context.memory().within(|| match mode {
+            LoadMode::Mapped => model::load_mapped(path),
+            LoadMode::Copied => model::load_copied(path),
+        })?;
         Self::from_file(context, file)
     }
 
@@ -97,7 +97,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self> {
-        Self::from_file(context, model::from_bytes(bytes)?)
+        Self::from_file(context, context.memory().within(|| model::from_bytes(bytes))?)
     }
 
     /// Runs a model file's bytes where they lie.
@@ -124,7 +124,7 @@ impl Model {
     /// # Errors
     /// `OutOfMemory`.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        model::to_bytes(&self.graph, &self.metadata)
+        self.context.memory().within(|| model::to_bytes(&self.graph, &self.metadata))
     }
 
     /// The context that it was made or loaded with.

@@ -311,7 +311,8 @@ impl Operator {
         let step = build_step(&graph, &node, 0, places, &Kernels::best(context.max_isa()))?;
         let reads_past = !data.layout.depthwise && !data.layout.shape.ic.is_multiple_of(crate::packed::K_GROUP);
         let step = SingleStep::new(step, src, residual, dst, reads_past);
-        let own = AlignedBuffer::zeroed(step.scratch_bytes(context.threads().threads()), "an operator's scratch")?;
+        let scratch = step.scratch_bytes(context.threads().threads());
+        let own = context.memory().within(|| AlignedBuffer::zeroed(scratch, "an operator's scratch"))?;
         Ok(Self { context: context.clone(), kind, output, step, own: Mutex::new(own) })
     }
 

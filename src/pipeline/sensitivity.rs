@@ -6,6 +6,7 @@ use super::session::{Session, SessionOptions};
 use super::variant::Variants;
 use crate::error::Result;
 use crate::graph::keeps_samples_apart;
+use crate::memory;
 use crate::quantize::metrics::Similarity;
 use crate::tensor::{TensorView, TensorViewMut, element_count};
 use serde::Serialize;
@@ -98,7 +99,8 @@ impl<'a> Reference<'a> {
 
     /// The outputs of a session for all samples.
     fn run(&self, mut session: Session) -> Result<Vec<Vec<f32>>> {
-        let mut outputs: Vec<Vec<f32>> = self.dims.iter().map(|dims| vec![0.0; element_count(dims).unwrap_or(0)]).collect();
+        let floats = |dims: &Vec<usize>| memory::filled(element_count(dims).unwrap_or(0), 0.0, "the outputs of a batch");
+        let mut outputs: Vec<Vec<f32>> = self.dims.iter().map(floats).collect::<Result<_>>()?;
         for first in (0..self.samples).step_by(self.batch.max(1)) {
             let range = first..self.samples.min(first + self.batch);
             let inputs: Vec<_> = self.inputs.iter().map(|view| self.part(view.dims(), &range)).collect();
@@ -143,9 +145,11 @@ pub(super) fn macs_by_name(prepared: &Prepared, inputs: &[TensorView<'_>]) -> Re
 /// # Errors
 /// As [`Prepared::convert`] and [`super::Comparison::add`], and whatever `progress` returns.
 pub fn sensitivity(prepared: &Prepared, inputs: &[TensorView<'_>], progress: &mut StepCallback<'_>) -> Result<Sensitivity> {
-    let variants = Variants::new(prepared)?;
-    let reference = Reference::new(prepared, inputs)?;
-    rank(&variants, &reference, inputs, progress)
+    prepared.context().memory().within(|| {
+        let variants = Variants::new(prepared)?;
+        let reference = Reference::new(prepared, inputs)?;
+        rank(&variants, &reference, inputs, progress)
+    })
 }
 
 /// As [`sensitivity`].

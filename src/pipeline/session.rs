@@ -98,6 +98,11 @@ impl Session {
     }
 
     fn plan(&mut self, dims: Vec<Vec<usize>>, max_batch: usize) -> Result<()> {
+        let context = self.context.clone();
+        context.memory().within(|| self.plan_within(dims, max_batch))
+    }
+
+    fn plan_within(&mut self, dims: Vec<Vec<usize>>, max_batch: usize) -> Result<()> {
         check_declared(&self.graph, &dims)?;
         let threads = self.context.threads().threads();
         let options = PlanOptions { max_isa: self.context.max_isa() };

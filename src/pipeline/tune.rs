@@ -144,6 +144,16 @@ pub fn tune(
     progress: &mut StepCallback<'_>,
 ) -> Result<Tuned> {
     options.check()?;
+    prepared.context().memory().within(|| tune_within(prepared, inputs, options, metric, progress))
+}
+
+fn tune_within(
+    prepared: &Prepared,
+    inputs: &[TensorView<'_>],
+    options: TuneOptions,
+    metric: Option<&mut Metric<'_>>,
+    progress: &mut StepCallback<'_>,
+) -> Result<Tuned> {
     let variants = Variants::new(prepared)?;
     let reference = Reference::new(prepared, inputs)?;
     let layers = variants.layers().len();

@@ -11,6 +11,8 @@ pub const ALIGNMENT: usize = 64;
 pub struct AlignedBuffer {
     start: NonNull<u8>,
     len: usize,
+    /// Counts its bytes where the thread that made it works within a budget.
+    _charge: memory::Charge,
 }
 
 // SAFETY: the buffer owns its memory exclusively, as a `Box<[u8]>` does.
@@ -19,20 +21,22 @@ unsafe impl Send for AlignedBuffer {}
 unsafe impl Sync for AlignedBuffer {}
 
 impl AlignedBuffer {
-    /// `len` zero bytes; `what` names them in the error when memory is refused.
+    /// `len` zero bytes, counted to the budget that this thread works within; `what` names them in the error when memory is
+    /// refused.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`], [`Error::MemoryLimit`].
     pub fn zeroed(len: usize, what: &str) -> Result<Self> {
         let refused = || Error::OutOfMemory { what: what.to_owned(), bytes: len };
         memory::checkpoint()?;
         if len == 0 {
-            return Ok(Self { start: NonNull::dangling(), len: 0 });
+            return Ok(Self { start: NonNull::dangling(), len: 0, _charge: memory::Charge::default() });
         }
+        let charge = memory::charge(len, what)?;
         let layout = Layout::from_size_align(len, ALIGNMENT).map_err(|_| refused())?;
         // SAFETY: the layout has a size above zero.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
-        Ok(Self { start, len })
+        Ok(Self { start, len, _charge: charge })
     }
 
     /// A copy of `bytes`.

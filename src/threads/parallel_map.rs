@@ -20,9 +20,10 @@ where
     R: Send,
 {
     let refused = AtomicUsize::new(0);
+    let budget = memory::current_budget();
     let work = |item| {
         let _float_control = FloatControl::set_default();
-        let result = work(item);
+        let result = memory::within_budget(budget.clone(), || work(item));
         refused.fetch_max(memory::take_refusal(), SeqCst);
         result
     };

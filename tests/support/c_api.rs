@@ -74,6 +74,7 @@ pub fn context_options() -> rsq_context_options {
         pool_threads: 0,
         parallel_for: None,
         pool: null_mut(),
+        memory_limit: 0,
     }
 }
 

@@ -43,12 +43,15 @@ const function *version_calls(void) {
 }
 
 static int64_t call_context_new(void *const *a) { return rsq_context_new(a[0], a[1]); }
+static int64_t call_memory_bytes(void *const *a) { return rsq_context_memory_bytes(a[0], a[1]); }
 FREE_CALL(rsq_context_free)
 
 const function *context_calls(void) {
     static const function rows[] = {
         {"rsq_context_new", STATUS, call_context_new,
          {{"options", OPTIONS, OBJECT_TYPES, sizeof(rsq_context_options), NULL, 1}, NEW_OBJECT(OBJECT_CONTEXT)}},
+        {"rsq_context_memory_bytes", STATUS, call_memory_bytes,
+         {CONTEXT_OR_NULL, {"out", OUT_VALUE, OBJECT_TYPES, sizeof(size_t), NULL, 0}}},
         {"rsq_context_free", NOTHING, call_rsq_context_free, {{"context", FRESH_HANDLE, OBJECT_CONTEXT, 0, NULL, 1}}},
         END_OF_TABLE};
     return rows;

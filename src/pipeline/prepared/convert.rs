@@ -25,6 +25,10 @@ impl Prepared {
     /// `NotCalibrated` naming the first tensor that has seen nothing; `NotFinite` for weights or multipliers; what the progress
     /// callback returns.
     pub fn convert(&self) -> Result<Model> {
+        self.context.memory().within(|| self.convert_within())
+    }
+
+    fn convert_within(&self) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let placement = self.placed()?;
         let total = placement.members.len() as u64 + 1;
@@ -109,7 +113,7 @@ impl Prepared {
 /// The error with the tensor's name.
 fn naming_tensor(error: Error, name: &str) -> Error {
     match error {
-        Error::OutOfMemory { .. } => error,
+        Error::OutOfMemory { .. } | Error::MemoryLimit { .. } => error,
         Error::NotCalibrated(text) => Error::NotCalibrated(format!("tensor {name}: {text}")),
         Error::NotFinite(text) => Error::NotFinite(format!("tensor {name}: {text}")),
         other => Error::InvalidArgument(format!("tensor {name}: {other}")),

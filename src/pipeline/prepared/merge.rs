@@ -55,8 +55,8 @@ impl Prepared {
     /// error nothing changes.
     pub fn load_calibration(&mut self, path: &Path) -> Result<()> {
         self.check_fresh()?;
-        let state = calibration_file::load(path)?;
-        self.take_over(&state, &path.display().to_string())
+        let context = self.context.clone();
+        context.memory().within(|| self.take_over(&calibration_file::load(path)?, &path.display().to_string()))
     }
 
     /// As [`Prepared::load_calibration`], from memory.
@@ -65,8 +65,8 @@ impl Prepared {
     /// Likewise, but for `Io`.
     pub fn load_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.check_fresh()?;
-        let state = calibration_file::parse(bytes)?;
-        self.take_over(&state, FROM_MEMORY)
+        let context = self.context.clone();
+        context.memory().within(|| self.take_over(&calibration_file::parse(bytes)?, FROM_MEMORY))
     }
 
     fn check_fresh(&self) -> Result<()> {
@@ -80,6 +80,7 @@ impl Prepared {
         self.check_graph(state, what)?;
         let mut statistics = self.statistics.copy()?;
         statistics.add(self.graph.graph(), &self.qconfig, state, what)?;
+        statistics.count_memory()?;
         memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
@@ -100,11 +101,15 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::merge_calibration`].
     pub fn merge_calibrations<P: AsRef<Path>>(&mut self, paths: &[P]) -> Result<()> {
-        let mut statistics = self.statistics.copy()?;
-        for path in paths {
-            let (path, state) = (path.as_ref(), calibration_file::load(path.as_ref())?);
-            self.add(&mut statistics, &state, &path.display().to_string())?;
-        }
+        let context = self.context.clone();
+        let statistics = context.memory().within(|| -> Result<Statistics> {
+            let mut statistics = self.statistics.copy()?;
+            for path in paths {
+                let (path, state) = (path.as_ref(), calibration_file::load(path.as_ref())?);
+                self.add(&mut statistics, &state, &path.display().to_string())?;
+            }
+            Ok(statistics)
+        })?;
         memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
@@ -115,8 +120,12 @@ impl Prepared {
     /// # Errors
     /// Likewise, but for `Io`.
     pub fn merge_calibration_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut statistics = self.statistics.copy()?;
-        self.add(&mut statistics, &calibration_file::parse(bytes)?, FROM_MEMORY)?;
+        let context = self.context.clone();
+        let statistics = context.memory().within(|| -> Result<Statistics> {
+            let mut statistics = self.statistics.copy()?;
+            self.add(&mut statistics, &calibration_file::parse(bytes)?, FROM_MEMORY)?;
+            Ok(statistics)
+        })?;
         memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())
@@ -128,7 +137,8 @@ impl Prepared {
         if mine != theirs_of {
             return Err(Error::Mismatch(format!("{what} was saved for another qconfig ({theirs_of:08x}, here {mine:08x})")));
         }
-        statistics.add(self.graph.graph(), &self.qconfig, theirs, what)
+        statistics.add(self.graph.graph(), &self.qconfig, theirs, what)?;
+        statistics.count_memory()
     }
 
     fn check_graph(&self, theirs: &CalibrationState, what: &str) -> Result<()> {

@@ -60,6 +60,16 @@ impl Prepared {
         input_dims: Option<Vec<Vec<usize>>>,
         images: &[ImageInput],
     ) -> Result<Self> {
+        context.memory().within(|| Self::make(context, graph, qconfig, input_dims, images))
+    }
+
+    fn make(
+        context: &Context,
+        graph: &FloatGraph,
+        qconfig: &QConfig,
+        input_dims: Option<Vec<Vec<usize>>>,
+        images: &[ImageInput],
+    ) -> Result<Self> {
         let images = ImageSet::new(graph.graph(), images)?;
         let input_dims = input_dims.map(|dims| images.all_graph_dims(&dims));
         qconfig.validate()?;
@@ -120,6 +130,11 @@ impl Prepared {
     /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument`; `NotFinite` naming tensor, sample and element for a NaN or infinity in an
     /// observed tensor; what the progress callback returns.
     pub fn calibrate(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
+        let context = self.context.clone();
+        context.memory().within(|| self.calibrate_within(inputs))
+    }
+
+    fn calibrate_within(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let graph = Arc::clone(self.graph.graph());
         for (index, view) in inputs.iter().enumerate().take(graph.inputs.len()) {
             self.images.check_dtype(&graph, index, view.dtype())?;
@@ -152,6 +167,7 @@ impl Prepared {
         self.make_executors(graph, dims, batch)?;
         self.observe_batch(graph, inputs, batch, &mut statistics.observed)?;
         statistics.samples += batch as u64;
+        statistics.count_memory()?;
         memory::checkpoint()?;
         self.statistics = statistics;
         Ok(())

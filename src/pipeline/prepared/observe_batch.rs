@@ -88,10 +88,13 @@ impl Pass<'_> {
         while first < self.samples {
             tracker.report()?;
             let end = self.samples.min(first.saturating_add(share.saturating_mul(lanes.len())));
+            let budget = memory::current_budget();
             threads.fork_join(lanes.len(), &|part| {
-                let mut lane = lock(&lanes[part.index]);
-                let start = end.min(first + part.index * share);
-                lane.outcome = self.observe(&mut lane, start..end.min(start + share));
+                memory::within_budget(budget.clone(), || {
+                    let mut lane = lock(&lanes[part.index]);
+                    let start = end.min(first + part.index * share);
+                    lane.outcome = self.observe(&mut lane, start..end.min(start + share));
+                });
             })?;
             // The first failure in sample order is reported, whatever the schedule was.
             lanes.iter().try_for_each(|lane| std::mem::replace(&mut lock(lane).outcome, Ok(())))?;

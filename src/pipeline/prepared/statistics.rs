@@ -23,6 +23,8 @@ pub(super) struct Statistics {
     pub(super) placement: Option<Arc<Placement>>,
     pub(super) observed: Vec<Observed>,
     pub(super) samples: u64,
+    /// Counts what the observers hold.
+    charge: memory::Charge,
 }
 
 impl Statistics {
@@ -36,7 +38,20 @@ impl Statistics {
             observed.push(tensor.clone());
             memory::checkpoint()?;
         }
-        Ok(Self { placement: self.placement.clone(), observed, samples: self.samples })
+        let mut copy = Self { placement: self.placement.clone(), observed, samples: self.samples, charge: memory::Charge::default() };
+        copy.count_memory()?;
+        Ok(copy)
+    }
+
+    /// Counts what the observers hold by now to the budget that this thread works within.
+    ///
+    /// # Errors
+    /// `MemoryLimit`; then nothing of these statistics is counted.
+    pub(super) fn count_memory(&mut self) -> Result<()> {
+        drop(std::mem::take(&mut self.charge));
+        let bytes = self.observed.iter().map(|observed| size_of::<Observed>() + observed.state.held_bytes()).sum();
+        self.charge = memory::charge(bytes, "statistics")?;
+        Ok(())
     }
 
     /// Sees to it that observers are placed for inputs of these shapes. Sizes may differ from batch to batch where they need the
@@ -75,7 +90,7 @@ impl Statistics {
         let misfit = |text: String| Error::Mismatch(format!("{what}: {text}"));
         if let Some(dims) = &theirs.dims {
             self.place(graph, qconfig, dims).map_err(|error| match error {
-                Error::OutOfMemory { .. } => error,
+                error if error.is_out_of_memory() => error,
                 other => misfit(other.to_string()),
             })?;
         }

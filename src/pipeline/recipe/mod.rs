@@ -83,6 +83,10 @@ impl Model {
     /// `Mismatch` naming the first difference between recipe and graph; `InvalidArgument` with the path in the JSON for
     /// contradictions; as [`Prepared::convert`].
     pub fn from_recipe(context: &Context, graph: &FloatGraph, recipe: &Recipe) -> Result<Self> {
+        context.memory().within(|| Self::from_recipe_within(context, graph, recipe))
+    }
+
+    fn from_recipe_within(context: &Context, graph: &FloatGraph, recipe: &Recipe) -> Result<Self> {
         let _float_control = FloatControl::set_default();
         recipe.check()?;
         match_graph::compare_layers(graph.graph(), recipe)?;

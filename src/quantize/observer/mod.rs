@@ -116,6 +116,15 @@ impl ObserverState {
         }
     }
 
+    /// Bytes that it holds beside itself.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            ObserverState::MinMax(_) | ObserverState::MovingAverage(_) => 0,
+            ObserverState::Histogram(state) => size_of_val(state.counts()),
+            ObserverState::TorchHistogram(state) => size_of_val(state.counts()),
+        }
+    }
+
     /// See [`ObserverKind::is_mergeable`].
     pub fn is_mergeable(&self) -> bool {
         self.kind().is_mergeable()

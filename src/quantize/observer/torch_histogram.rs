@@ -86,6 +86,11 @@ fn spread(counts: &[f32], from: (f32, f32), to: (f32, f32)) -> Vec<f32> {
 }
 
 impl TorchHistogram {
+    /// Counts of the bins over the range.
+    pub fn counts(&self) -> &[f32] {
+        &self.counts
+    }
+
     /// Takes one batch in, given as pieces that together are the batch. Values that are not finite are dropped and
     /// counted; a batch without finite values changes nothing else.
     pub fn observe_batch(&mut self, pieces: &[&[f32]]) {
