@@ -114,6 +114,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "options",
         "tensors",
         "images",
+        "log",
         "context",
         "graph",
         "qconfig",
@@ -133,6 +134,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "observer",
         "graph_builder",
         "graph_builder_shapes",
+        "graph_builder_recurrent",
         "names",
     ];
     let sources = order.map(|name| room.join(name).with_extension("rs"));

@@ -86,6 +86,12 @@
 /// 64-bit signed integer.
 #define RSQ_DTYPE_I64 5
 
+/// Something that was asked for is not what there is: threads that were refused, an instruction set that `RSQ_MAX_ISA` caps.
+#define RSQ_LOG_WARNING 1
+
+/// What was decided: a layer that stays float and why, statistics that were resumed, a plan that gave way to another.
+#define RSQ_LOG_INFO 2
+
 /// int8 with activation qparams from calibration.
 #define RSQ_PRECISION_INT8_STATIC 1
 
@@ -256,6 +262,42 @@
 /// A mean counts padding.
 #define RSQ_POOL_COUNT_INCLUDE_PAD 2
 
+/// Long short-term memory; gates i, o, f, c.
+#define RSQ_CELL_LSTM 1
+
+/// Gated recurrent unit; gates z, r, h. The reset gate applies to the state.
+#define RSQ_CELL_GRU 2
+
+/// The same whose reset gate applies to the product with the state, as torch has it.
+#define RSQ_CELL_GRU_LINEAR_BEFORE_RESET 3
+
+/// One gate, tanh.
+#define RSQ_CELL_RNN_TANH 4
+
+/// One gate, `max(x, 0)`.
+#define RSQ_CELL_RNN_RELU 5
+
+/// First step first.
+#define RSQ_DIRECTION_FORWARD 1
+
+/// Last step first; a sequence that is shorter than the tensor starts at its own end.
+#define RSQ_DIRECTION_REVERSE 2
+
+/// Both, each with its own weights.
+#define RSQ_DIRECTION_BIDIRECTIONAL 3
+
+/// x is `[batch, time, input]`; states and outputs have the batch first likewise.
+#define RSQ_RECURRENT_BATCH_FIRST 1
+
+/// `lengths` is a value: `[batch]` whole numbers as floats, how many steps each sequence has.
+#define RSQ_RECURRENT_HAS_LENGTHS 2
+
+/// `initial_hidden` is a value, `[directions, batch, hidden]`; zeros otherwise.
+#define RSQ_RECURRENT_HAS_INITIAL_HIDDEN 4
+
+/// `initial_cell` is a value, likewise; of an LSTM.
+#define RSQ_RECURRENT_HAS_INITIAL_CELL 8
+
 /// Exclusive. How close a model is to the float graph that it was made of, over the batches compared so far.
 typedef struct rsq_comparison rsq_comparison;
 
@@ -312,6 +354,12 @@ typedef void (*rsq_task_fn)(void *task_data, size_t index);
 /// not throw.
 typedef void (*rsq_parallel_for_fn)(void *pool, size_t count, rsq_task_fn task, void *task_data);
 
+/// Is told a message of a level, one of `RSQ_LOG_`, on the thread of the call that it is about, before that call returns; from
+/// several threads at once where calls are made at once. `message` is UTF-8 with a NUL at its end, valid until the callback
+/// returns. The callback must not throw, and must not use the objects of the call (they would be BUSY). The library itself prints
+/// nothing. Runs tell nothing unless they plan anew.
+typedef void (*rsq_log_fn)(void *user_data, uint32_t level, const char *message);
+
 /// What a context is made with. All zero but `struct_size`: the default.
 typedef struct rsq_context_options {
     /// `sizeof(rsq_context_options)`.
@@ -327,6 +375,20 @@ typedef struct rsq_context_options {
     rsq_parallel_for_fn parallel_for;
     /// Handed to `parallel_for`. Must live as long as the context and whatever was made with it.
     void *pool;
+    /// Bytes that the objects made with the context may hold together; 0: no limit. Going over it is `RSQ_OUT_OF_MEMORY`, with a
+    /// message that names the limit, what is in use and what was asked for; objects stay usable, and what is freed is
+    /// given back. Counted is what follows the size of a model, a batch or an image: weights and their copies, statistics,
+    /// arenas, scratch, an imported file while it is read. Mapped model files, observers, packed weights and small
+    /// objects are not.
+    size_t memory_limit;
+    /// Whom messages are told; NULL: nobody.
+    rsq_log_fn log;
+    /// Handed to `log`. Must live as long as the context and whatever was made with it.
+    void *log_data;
+    /// The least important level that is told, one of `RSQ_LOG_`; 0: all.
+    uint32_t log_level;
+    /// 0.
+    uint32_t reserved;
 } rsq_context_options;
 
 /// Name, element type and shape of an input or output. Set `struct_size` before the call.
@@ -1036,6 +1098,42 @@ typedef struct rsq_batch_norm {
     const float *variance;
 } rsq_batch_norm;
 
+/// A recurrent layer as ONNX has it: sizes, weights with the gates in ONNX's order, inputs beside x.
+typedef struct rsq_recurrent_layer {
+    /// `sizeof(rsq_recurrent_layer)`.
+    uint32_t struct_size;
+    /// The sum of some of `RSQ_RECURRENT_`.
+    uint32_t flags;
+    /// One of `RSQ_CELL_`.
+    int32_t cell;
+    /// One of `RSQ_DIRECTION_`; 0: forward.
+    int32_t direction;
+    /// Elements of x at a step.
+    size_t input_size;
+    /// Elements of the state.
+    size_t hidden_size;
+    /// `[directions, gates * hidden_size, input_size]`. Copied.
+    const float *input_weights;
+    /// Number of floats at `input_weights`.
+    size_t input_weight_count;
+    /// `[directions, gates * hidden_size, hidden_size]`. Copied.
+    const float *recurrent_weights;
+    /// Number of floats at `recurrent_weights`.
+    size_t recurrent_weight_count;
+    /// `[directions, 2 * gates * hidden_size]`, of the input weights and then of the recurrent ones; NULL: zeros. Copied.
+    const float *bias;
+    /// Number of floats at `bias`.
+    size_t bias_count;
+    /// See `RSQ_RECURRENT_HAS_LENGTHS`.
+    rsq_value lengths;
+    /// See `RSQ_RECURRENT_HAS_INITIAL_HIDDEN`.
+    rsq_value initial_hidden;
+    /// See `RSQ_RECURRENT_HAS_INITIAL_CELL`.
+    rsq_value initial_cell;
+    /// 0.
+    uint32_t reserved;
+} rsq_recurrent_layer;
+
 /// The call did what it says. Every other status: no output was written, and handles stay usable.
 #define RSQ_OK 0
 
@@ -1141,10 +1239,17 @@ const char *rsq_isa_name(uint32_t isa);
 
 /// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa` or `log_level`, or the variable `RSQ_MAX_ISA` holds
 /// an unknown name), `OUT_OF_MEMORY`.
 rsq_status rsq_context_new(const struct rsq_context_options *options,
                            struct rsq_context **out);
+
+/// Writes the bytes that count to the context's `memory_limit` now, which is also told where there is no limit. `context` may
+/// be NULL.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`.
+rsq_status rsq_context_memory_bytes(const struct rsq_context *context,
+                                    size_t *out);
 
 /// Frees a context. NULL and stale handles are ignored; what was made with it stays usable.
 void rsq_context_free(struct rsq_context *context);
@@ -2013,6 +2118,18 @@ rsq_status rsq_graph_builder_finish(const struct rsq_graph_builder *builder,
 
 /// Frees a builder. NULL and stale handles are ignored; graphs made of it stay usable.
 void rsq_graph_builder_free(struct rsq_graph_builder *builder);
+
+/// Adds a recurrent layer over x, `[time, batch, input]`. Its outputs, of which at least one place is given and NULL means not
+/// wanted: the hidden state of every step, `[time, directions, batch, hidden]` (batch first: `[batch, time, directions, hidden]`); the
+/// last hidden state and, of an LSTM, the last cell state, `[directions, batch, hidden]` (`[batch, directions, hidden]`). What
+/// nobody reads is not computed. Statuses as `rsq_graph_builder_input`.
+rsq_status rsq_graph_builder_recurrent(struct rsq_graph_builder *builder,
+                                       const char *name,
+                                       rsq_value x,
+                                       const struct rsq_recurrent_layer *layer,
+                                       rsq_value *out_sequence,
+                                       rsq_value *out_hidden,
+                                       rsq_value *out_cell);
 
 /// The index of the input with that name.
 ///

@@ -42,10 +42,14 @@ fn layout_conditions() -> Vec<String> {
         rsq_shape { dims, rank }
         rsq_tensor_view { data, size_bytes, dtype, rank, dims, strides }
         rsq_tensor_mut { data, size_bytes, dtype, rank, dims, strides }
-        rsq_context_options { struct_size, max_isa, threads, pool_threads, parallel_for, pool, memory_limit }
+        rsq_context_options { struct_size, max_isa, threads, pool_threads, parallel_for, pool, memory_limit, log, log_data, log_level, reserved }
         rsq_prepare_options { struct_size, flags, input_shapes, input_shape_count, images, image_count }
         rsq_image_input { name, index, mean, std, channels, divisor, reserved }
         rsq_session_options { struct_size, flags, max_batch, input_shapes, input_shape_count, images, image_count, kept_plans }
+        rsq_recurrent_layer {
+            struct_size, flags, cell, direction, input_size, hidden_size, input_weights, input_weight_count, recurrent_weights,
+            recurrent_weight_count, bias, bias_count, lengths, initial_hidden, initial_cell, reserved
+        }
         rsq_layer_qconfig {
             struct_size, precision, activation_dtype, activation_scheme, activation_reduce_range, activation_observer,
             activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, activation_rule, percentile

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -98,4 +99,100 @@ TEST_CASE("structs of older and newer callers are understood") {
     rsq_context_free(context);
     REQUIRE(rsq_context_new(nullptr, &context) == RSQ_OK);
     rsq_context_free(context);
+}
+
+TEST_CASE("a memory limit is kept: what would go over it is refused by name, what is freed is given back") {
+    rsquant::ContextOptions options;
+    options.threads = 1;
+    const rsquant::Context free = rsquant::Context::make(options);
+    CHECK(std::size_t(free.memory_bytes()) == 0);
+    std::size_t needed = 0;
+    std::vector<float> expected;
+    {
+        const rsquant::Model model = Resnet::model(free);
+        rsquant::Session session = rsquant::Session::make(model);
+        expected = test::run(session, Resnet::input(), 2);
+        needed = free.memory_bytes();
+        CHECK(needed >= session.memory_bytes());
+        CHECK(session.memory_bytes() > 0);
+    }
+    CHECK(std::size_t(free.memory_bytes()) == 0);
+    options.memory_limit = needed / 16;
+    const rsquant::Context tight = rsquant::Context::make(options);
+    CHECK_ERROR(Resnet::model(tight), RSQ_OUT_OF_MEMORY, "of the limit of " + std::to_string(options.memory_limit));
+    CHECK(std::size_t(tight.memory_bytes()) == 0);
+    options.memory_limit = needed * 16;
+    const rsquant::Context wide = rsquant::Context::make(options);
+    rsquant::Session session = rsquant::Session::make(Resnet::model(wide));
+    CHECK(test::run(session, Resnet::input(), 2) == expected);
+    std::size_t bytes = 77;
+    CHECK(rsq_context_memory_bytes(wide.get(), nullptr) == RSQ_NULL_ARGUMENT);
+    CHECK(rsq_context_memory_bytes(reinterpret_cast<const rsq_context*>(&bytes), &bytes) == RSQ_INVALID_HANDLE);
+    CHECK(bytes == 77);
+    CHECK(rsq_context_memory_bytes(nullptr, &bytes) == RSQ_OK);
+}
+
+namespace {
+
+struct Heard : rsquant::LogListener {
+    void on_message(std::uint32_t level, const char* message) override {
+        messages.emplace_back(message);
+        levels.push_back(level);
+        same_thread = same_thread && std::this_thread::get_id() == thread;
+        if (throws) {
+            throw std::runtime_error("from the listener");
+        }
+    }
+    std::vector<std::string> messages;
+    std::vector<std::uint32_t> levels;
+    std::thread::id thread = std::this_thread::get_id();
+    bool same_thread = true, throws = false;
+};
+
+rsquant::QConfig float_classifier() {
+    rsquant::QConfig qconfig = rsquant::QConfig::default_static();
+    rsquant::LayerQConfig layer;
+    layer.precision = RSQ_PRECISION_FLOAT;
+    qconfig.set("op:Gemm", layer);
+    return qconfig;
+}
+
+}  // namespace
+
+TEST_CASE("a context tells its listener why layers stay float, on the thread of the call") {
+    Heard heard;
+    rsquant::ContextOptions options;
+    options.threads = 3;
+    options.log = &heard;
+    const rsquant::Context context = rsquant::Context::make(options);
+    heard.messages.clear();
+    heard.levels.clear();
+    rsquant::Prepared prepared = rsquant::Prepared::make(Resnet::graph(context), float_classifier(), context);
+    prepared.calibrate({Resnet::input(), Resnet::input_shape()});
+    CHECK(heard.messages.empty());
+    const rsquant::Model model = prepared.convert();
+    std::vector<std::string> expected;
+    for (std::size_t i = 0; i < model.layer_count(); ++i) {
+        const rsquant::LayerInfo layer = model.layer(i);
+        if (layer.precision == RSQ_PRECISION_FLOAT) {
+            expected.push_back("layer " + std::string(layer.name) + " (" + layer.op_type + ") stays float: " + layer.reason);
+        }
+    }
+    CHECK(!expected.empty());
+    CHECK(heard.messages == expected);
+    CHECK(heard.levels == std::vector<std::uint32_t>(expected.size(), RSQ_LOG_INFO));
+    CHECK(heard.same_thread);
+    heard.throws = true;
+    CHECK_THROWS_WITH_AS(prepared.convert(), "from the listener", std::runtime_error);
+    heard.throws = false;
+
+    options.log_level = RSQ_LOG_WARNING;
+    const rsquant::Context quiet = rsquant::Context::make(options);
+    heard.messages.clear();
+    rsquant::Prepared other = rsquant::Prepared::make(Resnet::graph(quiet), float_classifier(), quiet);
+    other.calibrate({Resnet::input(), Resnet::input_shape()});
+    CHECK(rsquant::Model(other.convert()));
+    CHECK(heard.messages.empty());
+    options.log_level = 9;
+    CHECK_ERROR(rsquant::Context::make(options), RSQ_INVALID_ARGUMENT, "log_level 9");
 }

@@ -213,3 +213,45 @@ TEST_CASE("two inputs and two outputs go in the order of the file") {
     CHECK(test::relative_error(out0, expected0) < 1e-4);
     CHECK(test::relative_error(out1, expected1) < 1e-4);
 }
+
+TEST_CASE("a session keeps as many plans as it is told, and says which one goes") {
+    struct Drops : rsquant::LogListener {
+        void on_message(std::uint32_t, const char* message) override { messages.emplace_back(message); }
+        std::vector<std::string> messages;
+    } drops;
+    rsquant::ContextOptions context_options;
+    context_options.threads = 1;
+    context_options.log = &drops;
+    const rsquant::Context context = rsquant::Context::make(context_options);
+    rsquant::GraphBuilder builder = rsquant::GraphBuilder::make(context);
+    builder.output(builder.unary("relu", RSQ_UNARY_RELU, builder.input("rows", {-1, -1})));
+    const rsquant::Graph graph = builder.finish();
+    const auto run = [](rsquant::Session& session, std::int64_t width) {
+        std::vector<float> rows(static_cast<std::size_t>(width)), out(rows.size(), 77.0f), expected(rows.size());
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            rows[i] = i % 2 == 0 ? -1.0f : static_cast<float>(i);
+            expected[i] = i % 2 == 0 ? 0.0f : rows[i];
+        }
+        session.run({rows, {1, width}}, {out, {1, width}});
+        CHECK(out == expected);
+    };
+    drops.messages.clear();
+    rsquant::SessionOptions options;
+    options.kept_plans = 2;
+    rsquant::Session two = rsquant::Session::make_float(graph, options, context);
+    for (const std::int64_t width : {50, 6, 50, 6, 50}) {
+        run(two, width);
+    }
+    CHECK(drops.messages.empty());
+    run(two, 7);
+    CHECK(drops.messages == std::vector<std::string>{"a session planned for inputs of [[1, 7]] and dropped its plan for [[1, 6]]"});
+    options.kept_plans = 0;  // counts as 4
+    rsquant::Session four = rsquant::Session::make_float(graph, options, context);
+    drops.messages.clear();
+    for (const std::int64_t width : {5, 6, 7, 8, 5}) {
+        run(four, width);
+    }
+    CHECK(drops.messages.empty());
+    run(four, 9);
+    CHECK(drops.messages.size() == 1);
+}

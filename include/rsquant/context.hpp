@@ -51,7 +51,29 @@ public:
     virtual void parallel_for(std::size_t count, Task task) = 0;
 };
 
+// What a context tells instead of printing, for ContextOptions.
+class LogListener {
+public:
+    virtual ~LogListener() = default;
+    // `level` is an RSQ_LOG_. Called on the thread of the call that the message is about, before that returns; from several threads at
+    // once where calls are made at once. It must not use the objects of the call. If it throws, the call does its work, and the
+    // exception goes on from it.
+    virtual void on_message(std::uint32_t level, const char* message) = 0;
+};
+
 namespace detail {
+
+extern "C" inline void rsquant_hpp_log(void* listener, std::uint32_t level, const char* message) {
+#ifdef RSQUANT_NO_EXCEPTIONS
+    static_cast<LogListener*>(listener)->on_message(level, message);
+#else
+    try {
+        static_cast<LogListener*>(listener)->on_message(level, message);
+    } catch (...) {
+        callback_exception = std::current_exception();
+    }
+#endif
+}
 
 extern "C" inline void rsquant_hpp_parallel_for(void* pool, std::size_t count, rsq_task_fn task, void* task_data) {
 #ifdef RSQUANT_NO_EXCEPTIONS
@@ -71,6 +93,8 @@ struct ContextOptions {
     unsigned threads = 0;                   // of a team of the library's own; 0: as many as the process may use
     std::uint32_t max_isa = RSQ_ISA_NONE;   // the best RSQ_ISA_ to use; RSQ_ISA_NONE: the best there is
     ThreadPool* pool = nullptr;             // instead of a team; must outlive whatever is made with the context
+    LogListener* log = nullptr;             // told messages; must outlive whatever is made with the context
+    std::uint32_t log_level = RSQ_LOG_INFO; // the least important that is told
     std::size_t memory_limit = 0;           // bytes that what is made with the context may hold together; 0: no limit
 };
 
@@ -84,6 +108,11 @@ public:
         c.max_isa = options.max_isa;
         c.threads = options.threads;
         c.memory_limit = options.memory_limit;
+        if (options.log != nullptr) {
+            c.log = detail::rsquant_hpp_log;
+            c.log_data = options.log;
+            c.log_level = options.log_level;
+        }
         if (options.pool != nullptr) {
             c.pool_threads = options.pool->threads();
             c.parallel_for = detail::rsquant_hpp_parallel_for;

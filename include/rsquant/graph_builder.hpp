@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace rsquant {
 
@@ -57,6 +58,48 @@ struct BatchNorm {
     float epsilon = 1e-5f;
 };
 
+// A recurrent layer as ONNX has it; see rsq_recurrent_layer. Arrays are copied when it is added.
+struct RecurrentLayer {
+    std::int32_t cell = RSQ_CELL_LSTM, direction = RSQ_DIRECTION_FORWARD;
+    std::size_t input_size = 0, hidden_size = 0;
+    bool batch_first = false;
+    Span<const float> input_weights, recurrent_weights;  // [directions, gates * hidden, input], [directions, gates * hidden, hidden]
+    Span<const float> bias;                              // [directions, 2 * gates * hidden], or none
+    const Value* lengths = nullptr;                      // values beside x; nullptr: none
+    const Value* initial_hidden = nullptr;
+    const Value* initial_cell = nullptr;
+    rsq_recurrent_layer c_layer() const noexcept {
+        rsq_recurrent_layer c{};
+        c.struct_size = sizeof c;
+        c.flags = batch_first ? RSQ_RECURRENT_BATCH_FIRST : 0u;
+        const auto value = [&c](const Value* given, rsq_value& place, std::uint32_t flag) {
+            if (given != nullptr) {
+                place = *given;
+                c.flags |= flag;
+            }
+        };
+        value(lengths, c.lengths, RSQ_RECURRENT_HAS_LENGTHS);
+        value(initial_hidden, c.initial_hidden, RSQ_RECURRENT_HAS_INITIAL_HIDDEN);
+        value(initial_cell, c.initial_cell, RSQ_RECURRENT_HAS_INITIAL_CELL);
+        c.cell = cell;
+        c.direction = direction;
+        c.input_size = input_size;
+        c.hidden_size = hidden_size;
+        c.input_weights = input_weights.data();
+        c.input_weight_count = input_weights.size();
+        c.recurrent_weights = recurrent_weights.data();
+        c.recurrent_weight_count = recurrent_weights.size();
+        c.bias = bias.empty() ? nullptr : bias.data();
+        c.bias_count = bias.size();
+        return c;
+    }
+};
+
+// What a recurrent layer makes; `cell` of an LSTM alone.
+struct RecurrentValues {
+    Value sequence = 0, hidden = 0, cell = 0;
+};
+
 // A float graph under construction. Each node has a name of its own (empty: made from the operator), which errors tell.
 class GraphBuilder : public Handle<rsq_graph_builder, rsq_graph_builder_free> {
 public:
@@ -76,6 +119,13 @@ public:
     Outcome<Value> linear(const std::string& name, Value x, const LayerWeights& layer) {
         const rsq_layer_weights c = layer.c_weights();
         return added(rsq_graph_builder_linear, name, x, &c);
+    }
+    Outcome<RecurrentValues> recurrent(const std::string& name, Value x, const RecurrentLayer& layer) {
+        const rsq_recurrent_layer c = layer.c_layer();
+        RecurrentValues out;
+        const rsq_status status = rsq_graph_builder_recurrent(get(), name.c_str(), x, &c, &out.sequence, &out.hidden,
+                                                              layer.cell == RSQ_CELL_LSTM ? &out.cell : nullptr);
+        return detail::finish(status, std::move(out));
     }
     Outcome<Value> batch_norm(const std::string& name, Value x, const BatchNorm& norm) {
         rsq_batch_norm c{};

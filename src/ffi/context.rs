@@ -1,4 +1,5 @@
 //! Contexts: threads and the cap on the instruction set.
+use super::log::{log_callback, rsq_log_fn};
 use super::options::{OptionStruct, read};
 use super::pointers::Out;
 use super::status::{Failure, Outcome, rsq_status};
@@ -52,11 +53,19 @@ pub struct rsq_context_options {
     /// arenas, scratch, an imported file while it is read. Mapped model files, observers, packed weights and small
     /// objects are not.
     pub memory_limit: usize,
+    /// Whom messages are told; NULL: nobody.
+    pub log: rsq_log_fn,
+    /// Handed to `log`. Must live as long as the context and whatever was made with it.
+    pub log_data: *mut c_void,
+    /// The least important level that is told, one of `RSQ_LOG_`; 0: all.
+    pub log_level: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: repr(C), size first, integers, a pointer and an optional function pointer, none larger than the alignment.
 unsafe impl OptionStruct for rsq_context_options {}
-const _: () = assert!(size_of::<rsq_context_options>() == 16 + 3 * size_of::<usize>());
+const _: () = assert!(size_of::<rsq_context_options>() == 24 + 5 * size_of::<usize>());
 
 /// The context that a handle stands for; the default one for NULL.
 pub(super) fn context_or_default(context: *const rsq_context) -> Outcome<Arc<Context>> {
@@ -87,13 +96,18 @@ impl rsq_context_options {
             // SAFETY: the header demands of the caller what `ParallelFor` demands.
             unsafe { ParallelFor::new(function, self.pool, self.pool_threads.max(1) as usize) }
         });
-        Ok(ContextOptions { threads: self.threads as usize, max_isa, parallel_for: pool, memory_limit: self.memory_limit })
+        if self.reserved != 0 {
+            return Err(Failure::invalid(format!("rsq_context_options.reserved is {}; this version knows 0", self.reserved)));
+        }
+        // SAFETY: the header demands of the caller what `log_callback` demands.
+        let log = unsafe { log_callback(self.log, self.log_data, self.log_level) }?;
+        Ok(ContextOptions { threads: self.threads as usize, max_isa, parallel_for: pool, memory_limit: self.memory_limit, log })
     }
 }
 
 /// Makes a context. `options` may be NULL: the defaults. The caller frees `*out`.
 ///
-/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa`, or the variable `RSQ_MAX_ISA` holds
+/// Statuses: `NULL_ARGUMENT`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (unknown `max_isa` or `log_level`, or the variable `RSQ_MAX_ISA` holds
 /// an unknown name), `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rsq_context_new(options: *const rsq_context_options, out: *mut *mut rsq_context) -> rsq_status {

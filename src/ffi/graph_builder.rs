@@ -160,7 +160,7 @@ impl rsq_window {
 ///
 /// # Safety
 /// `name` is NULL or a C string that outlives `'a`.
-unsafe fn name_or_empty<'a>(name: *const c_char) -> Outcome<&'a str> {
+pub(super) unsafe fn name_or_empty<'a>(name: *const c_char) -> Outcome<&'a str> {
     // SAFETY: the caller's promise.
     if name.is_null() { Ok("") } else { unsafe { text(name, "name") } }
 }

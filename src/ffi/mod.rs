@@ -8,10 +8,10 @@
 //! | `handles` | what the opaque pointers stand for |
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare`, `sensitivity`, `tune`, `report` | the functions, one file an object |
-//! | `progress` | callbacks of long work |
+//! | `progress`, `log` | callbacks of long work; messages |
 //! | `packed`, `operator`, `quantize` | the operator door |
 //! | `observer` | the observer door |
-//! | `graph_builder`, `graph_builder_shapes` | graphs without an ONNX file |
+//! | `graph_builder`, `graph_builder_shapes`, `graph_builder_recurrent` | graphs without an ONNX file |
 //! | `names`, `images` | inputs and outputs by name; inputs as image bytes |
 //!
 //! Every function does the same: [`guard`], check pointers, handles, sizes, then one call into [`crate::pipeline`], and
@@ -25,12 +25,14 @@ mod compare;
 mod context;
 mod graph;
 mod graph_builder;
+mod graph_builder_recurrent;
 mod graph_builder_shapes;
 mod guard;
 mod handles;
 mod images;
 mod info;
 mod last_error;
+mod log;
 mod model;
 mod names;
 mod observer;
@@ -60,11 +62,13 @@ pub use compare::*;
 pub use context::*;
 pub use graph::*;
 pub use graph_builder::*;
+pub use graph_builder_recurrent::*;
 pub use graph_builder_shapes::*;
 #[cfg(feature = "test-internals")]
 pub use guard::panic_in_next_call;
 pub use images::*;
 pub use info::*;
+pub use log::*;
 pub use model::*;
 pub use names::*;
 pub use observer::*;

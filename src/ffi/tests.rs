@@ -107,6 +107,9 @@ const WITH_NULLS: &[Call] = &[
     ("rsq_graph_builder_transpose", || unsafe { rsq_graph_builder_transpose(null_mut(), null(), 0, null(), 1, null_mut()) }),
     ("rsq_graph_builder_concat", || unsafe { rsq_graph_builder_concat(null_mut(), null(), null(), 1, 0, null_mut()) }),
     ("rsq_graph_builder_pad", || unsafe { rsq_graph_builder_pad(null_mut(), null(), 0, null(), null(), 1, 0.0, null_mut()) }),
+    ("rsq_graph_builder_recurrent", || unsafe {
+        rsq_graph_builder_recurrent(null_mut(), null(), 0, null(), null_mut(), null_mut(), null_mut())
+    }),
     ("rsq_graph_builder_output", || rsq_graph_builder_output(null_mut(), 0)),
     ("rsq_graph_builder_finish", || unsafe { rsq_graph_builder_finish(null(), null_mut()) }),
     ("rsq_graph_input_index", || unsafe { rsq_graph_input_index(null(), null(), null_mut()) }),

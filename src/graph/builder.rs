@@ -1,4 +1,8 @@
 //! Builds a float graph node by node: for the C API's graph builder and for tests.
+mod recurrent;
+
+pub use recurrent::{RecurrentArrays, RecurrentAttributes, RecurrentInputs, RecurrentOutputs};
+
 use super::batch_norm::BatchNorm;
 use super::ir::{Constant, ConstantId, Graph, Node, ValueId, ValueType};
 use super::ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Reshape, Unary};

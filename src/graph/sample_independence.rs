@@ -2,7 +2,7 @@
 use super::ir::{Graph, Node, ValueId};
 use super::ops::Op;
 use super::shape_inference::{Shapes, axis_index, axis_set, infer_undeclared};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::quantize::{DynamicQuantization, Grain};
 
 /// Two batch sizes at which shapes are compared. Neither is 1, which would hide a hard-coded or broadcast axis.
@@ -98,6 +98,7 @@ fn is_right_matrix(node: &Node, id: ValueId, output_rank: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::graph::{Binary, GraphBuilder, Unary};
 
     /// Whether a graph of one input `[n, 3, 4]` and the nodes that `build` adds keeps samples apart.

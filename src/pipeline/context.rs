@@ -1,8 +1,9 @@
 //! Threads and instruction-set cap that objects share.
+use super::log::{Log, LogLevel};
 use crate::error::Result;
 use crate::isa::Isa;
 use crate::memory::Budget;
-use crate::threads::{Executor, ParallelFor};
+use crate::threads::{Executor, MAX_THREADS, ParallelFor};
 use std::sync::{Arc, OnceLock};
 
 /// The environment variable that caps the instruction set, by name: `portable`, `avx2`, `avx_vnni`, `avx512_vnni`,
@@ -21,6 +22,8 @@ pub struct ContextOptions {
     /// Bytes that the objects made with it may hold together; 0: no limit. What follows the size of a model, a batch or an image
     /// counts: weights and their copies, statistics, arenas, scratch, imported files while they are read. Mapped files do not.
     pub memory_limit: usize,
+    /// Whom messages are told; `None`: nobody. Nothing is ever printed.
+    pub log: Option<Log>,
 }
 
 #[derive(Debug)]
@@ -28,6 +31,7 @@ struct Shared {
     threads: Executor,
     max_isa: Isa,
     memory: Budget,
+    log: Option<Log>,
 }
 
 /// Threads and instruction-set cap; cheap to clone, shared by the objects made with it.
@@ -49,12 +53,27 @@ impl Context {
             Ok(name) if !name.is_empty() => Isa::from_name(&name)?,
             _ => Isa::AmxInt8,
         };
-        let max_isa = options.max_isa.unwrap_or(Isa::AmxInt8).min(cap).min(Isa::detected());
-        let threads = match options.parallel_for {
-            Some(pool) => Executor::ParallelFor(pool),
-            None => Executor::with_threads(if options.threads == 0 { available_threads() } else { options.threads }),
+        let asked = options.max_isa.unwrap_or(Isa::AmxInt8).min(Isa::detected());
+        let max_isa = asked.min(cap);
+        let asked_threads = if options.threads == 0 { available_threads() } else { options.threads }.clamp(1, MAX_THREADS);
+        let (threads, missing) = match options.parallel_for {
+            Some(pool) => (Executor::ParallelFor(pool), 0),
+            None => {
+                let team = Executor::with_threads(asked_threads);
+                let missing = asked_threads.saturating_sub(team.threads());
+                (team, missing)
+            }
         };
-        Ok(Self(Arc::new(Shared { threads, max_isa, memory: Budget::new(options.memory_limit) })))
+        let context = Self(Arc::new(Shared { threads, max_isa, memory: Budget::new(options.memory_limit), log: options.log }));
+        if max_isa < asked {
+            context.log(LogLevel::Warning, || format!("{MAX_ISA_VARIABLE} caps the instruction set: {max_isa} is used instead of {asked}"));
+        }
+        if missing > 0 {
+            context.log(LogLevel::Warning, || {
+                format!("the system refused {missing} of {asked_threads} threads: runs have {}", asked_threads - missing)
+            });
+        }
+        Ok(context)
     }
 
     /// The context that is used where none is given: all threads, the best instruction set, made on first use.
@@ -69,6 +88,13 @@ impl Context {
     /// What the objects made with this context hold, and their limit.
     pub fn memory(&self) -> &Budget {
         &self.0.memory
+    }
+
+    /// Tells the host's log, on this thread; `message` is made only if it is told.
+    pub(super) fn log(&self, level: LogLevel, message: impl FnOnce() -> String) {
+        if let Some(log) = &self.0.log {
+            log.tell(level, message);
+        }
     }
 
     /// Who computes runs.

@@ -2,7 +2,7 @@
 use super::context::Context;
 use super::float_graph::FloatGraph;
 use crate::error::{Error, Result};
-use crate::graph::{GraphBuilder, Op, ValueId};
+use crate::graph::{GraphBuilder, Op, RecurrentArrays, RecurrentAttributes, RecurrentInputs, RecurrentOutputs, ValueId};
 
 /// A graph under construction with its outputs; [`FloatGraphBuilder::finish`] leaves it usable.
 #[derive(Debug, Default)]
@@ -65,6 +65,26 @@ impl FloatGraphBuilder {
     pub fn node(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
         let operator = op.name();
         self.add(name, operator, |builder| builder.node(name, op, inputs))
+    }
+
+    /// Adds a recurrent layer.
+    ///
+    /// # Errors
+    /// As [`FloatGraphBuilder::add`].
+    pub fn recurrent(
+        &mut self,
+        name: &str,
+        inputs: RecurrentInputs,
+        attributes: RecurrentAttributes,
+        arrays: RecurrentArrays<'_>,
+    ) -> Result<RecurrentOutputs> {
+        let mut made = None;
+        self.add(name, attributes.cell.name(), |builder| {
+            let outputs = builder.recurrent(name, inputs, attributes, arrays)?;
+            made = Some(outputs);
+            Ok(outputs.last())
+        })?;
+        made.ok_or_else(|| Error::Graph(format!("node '{name}' has no outputs")))
     }
 
     /// Makes a value the next output.

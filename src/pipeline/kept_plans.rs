@@ -55,11 +55,11 @@ impl KeptPlans {
     }
 
     /// Makes `plan` the one that runs now, on up to `threads` threads, for batches of up to `max_samples`; the plan whose last
-    /// use is longest ago goes where there are too many.
+    /// use is longest ago goes where there are too many, and is returned.
     ///
     /// # Errors
     /// `OutOfMemory`, with everything as it was.
-    pub fn insert(&mut self, plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<()> {
+    pub fn insert(&mut self, plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Option<Arc<Plan>>> {
         let recorder = self.fresh_recorder(&plan);
         match &mut self.executor {
             Some(executor) => executor.switch(Arc::clone(&plan), max_samples)?,
@@ -69,9 +69,9 @@ impl KeptPlans {
         if let Some(first) = self.plans.first_mut() {
             first.recorder = earlier;
         }
-        self.plans.truncate(self.most - 1);
+        let gone = if self.plans.len() < self.most { None } else { self.plans.pop() };
         self.plans.insert(0, KeptPlan { plan, recorder: None });
-        Ok(())
+        Ok(gone.map(|kept| kept.plan))
     }
 
     /// Forgets all plans but the one that runs now.

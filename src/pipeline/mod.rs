@@ -6,6 +6,7 @@ mod float_graph;
 mod graph_builder;
 mod image_input;
 mod kept_plans;
+mod log;
 mod model;
 mod observer;
 mod operator;
@@ -21,7 +22,10 @@ mod variant;
 mod whole_batches;
 
 // What callers of the operator door, the graph builder and image inputs name.
-pub use crate::graph::{BatchNorm, Binary, Bounds, Conv2dAttributes, Op, Padding, Pool, QuantizedType, Reshape, Unary, ValueId};
+pub use crate::graph::{
+    BatchNorm, Binary, Bounds, Conv2dAttributes, Direction, Op, Padding, Pool, QuantizedType, RecurrentArrays, RecurrentAttributes,
+    RecurrentCell, RecurrentInputs, RecurrentOutputs, Reshape, Unary, ValueId,
+};
 pub use crate::ops::StepInfo;
 pub use crate::quantize::ImageNormalization;
 pub use crate::runtime::{FlatQuantization, Profile, SingleStepTensors as OperatorTensors};
@@ -31,6 +35,7 @@ pub use context::{Context, ContextOptions, MAX_ISA_VARIABLE};
 pub use float_graph::{FloatGraph, TensorInfo};
 pub use graph_builder::FloatGraphBuilder;
 pub use image_input::{ImageInput, InputKey};
+pub use log::{Log, LogCallback, LogLevel};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use observer::Observer;
 pub use operator::{

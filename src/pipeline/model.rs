@@ -1,6 +1,7 @@
 //! A converted model: immutable, shared by sessions, saved and loaded.
 use super::context::Context;
 use super::float_graph::{TensorInfo, describe};
+use super::log::LogLevel;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{self, Metadata};
@@ -69,6 +70,13 @@ impl Model {
         let text = serde_json::to_string(&layers).map_err(|error| Error::Graph(format!("layer records: {error}")))?;
         let metadata = Metadata::from([(LAYERS_KEY.to_owned(), text)]);
         Ok(Self { context, graph: Arc::new(graph), layers: Arc::new(layers), metadata: Arc::new(metadata) })
+    }
+
+    /// Tells the context's log which layers stay float.
+    pub(super) fn log_float_layers(&self) {
+        for layer in self.layers.iter().filter(|layer| layer.precision == LayerPrecision::Float) {
+            self.context.log(LogLevel::Info, || format!("layer {} ({}) stays float: {}", layer.name, layer.operator, layer.reason));
+        }
     }
 
     fn from_file(context: &Context, file: model::Model) -> Result<Self> {

@@ -3,6 +3,7 @@ use super::context::Context;
 use super::float_graph::{FloatGraph, TensorInfo, describe};
 use super::image_input::{ImageInput, ImageSet};
 use super::kept_plans::KeptPlans;
+use super::log::LogLevel;
 use super::model::Model;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -110,7 +111,11 @@ impl Session {
         let plan = Arc::new(Plan::for_batches(&self.graph, &dims, self.images.values(), options, samples)?);
         memory::checkpoint()?;
         let keeps_samples_apart = plan.chunk_samples > 0;
-        self.plans.insert(plan, threads, max_batch)?;
+        let gone = self.plans.insert(plan, threads, max_batch)?;
+        if let Some(gone) = gone {
+            let told = || format!("a session planned for inputs of {dims:?} and dropped its plan for {:?}", gone.input_dims);
+            self.context.log(LogLevel::Info, told);
+        }
         // The others were made for smaller batches.
         if max_batch > self.options.max_batch && keeps_samples_apart {
             self.plans.forget_others();

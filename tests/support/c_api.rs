@@ -75,6 +75,10 @@ pub fn context_options() -> rsq_context_options {
         parallel_for: None,
         pool: null_mut(),
         memory_limit: 0,
+        log: None,
+        log_data: null_mut(),
+        log_level: 0,
+        reserved: 0,
     }
 }
 

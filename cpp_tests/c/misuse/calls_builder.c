@@ -23,6 +23,7 @@ static int64_t call_reshape(void *const *a) { return rsq_graph_builder_reshape(a
 static int64_t call_transpose(void *const *a) { return rsq_graph_builder_transpose(a[0], a[1], 0, a[2], 4, a[3]); }
 static int64_t call_concat(void *const *a) { return rsq_graph_builder_concat(a[0], a[1], a[2], 2, 1, a[3]); }
 static int64_t call_pad(void *const *a) { return rsq_graph_builder_pad(a[0], a[1], 0, a[2], a[3], 4, 0, a[4]); }
+static int64_t call_recurrent(void *const *a) { return rsq_graph_builder_recurrent(a[0], a[1], 0, a[2], a[3], a[4], a[5]); }
 static int64_t call_output(void *const *a) { return rsq_graph_builder_output(a[0], 1); }
 static int64_t call_finish(void *const *a) { return rsq_graph_builder_finish(a[0], a[1]); }
 FREE_CALL(rsq_graph_builder_free)
@@ -34,6 +35,8 @@ FREE_CALL(rsq_graph_builder_free)
 const function *builder_calls(void) {
     static const rsq_layer_weights layer = {sizeof layer, 0, weights, 16, NULL, 4, 4, 0};
     static const rsq_batch_norm norm = {sizeof norm, 1, 4, four, four, four, four};
+    static const rsq_recurrent_layer recurrent = {
+        sizeof recurrent, 0, RSQ_CELL_LSTM, RSQ_DIRECTION_FORWARD, 2, 1, weights, 8, weights, 4, NULL, 0, 0, 0, 0, 0};
     static const function rows[] = {
         {"rsq_graph_builder_new", STATUS, call_new, {CONTEXT_OR_NULL, NEW_OBJECT(OBJECT_BUILDER)}},
         {"rsq_graph_builder_input", STATUS, call_input, {BUILDER_AND_NAME, FILLED("dims", dims), NEW_VALUE}},
@@ -55,6 +58,9 @@ const function *builder_calls(void) {
         {"rsq_graph_builder_transpose", STATUS, call_transpose, {BUILDER_AND_NAME, FILLED("axes", swapped), NEW_VALUE}},
         {"rsq_graph_builder_concat", STATUS, call_concat, {BUILDER_AND_NAME, FILLED("values", both), NEW_VALUE}},
         {"rsq_graph_builder_pad", STATUS, call_pad, {BUILDER_AND_NAME, FILLED("before", dims), FILLED("after", dims), NEW_VALUE}},
+        {"rsq_graph_builder_recurrent", STATUS, call_recurrent,
+         {BUILDER_AND_NAME, FILLED("layer", recurrent), {"out_sequence", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1},
+          {"out_hidden", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1}, {"out_cell", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1}}},
         {"rsq_graph_builder_output", STATUS, call_output, {{"builder", FRESH_HANDLE, OBJECT_BUILDER, 0, NULL, 0}}},
         {"rsq_graph_builder_finish", STATUS, call_finish, {HANDLE_OF("builder", OBJECT_BUILDER), NEW_OBJECT(OBJECT_GRAPH)}},
         {"rsq_graph_builder_free", NOTHING, call_rsq_graph_builder_free, {{"builder", FRESH_HANDLE, OBJECT_BUILDER, 0, NULL, 1}}},

@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
 
 fn execute(CommandLine { command, common }: CommandLine) -> Result<()> {
     let Common { json, quiet, threads, max_isa } = common;
-    let context = Context::new(ContextOptions { threads, max_isa, parallel_for: None })?;
+    let context = Context::new(ContextOptions { threads, max_isa, ..ContextOptions::default() })?;
     let job = Job { context, terminal: Terminal::new(json, quiet) };
     match command {
         Command::Quantize(arguments) => quantize::run(&job, &arguments),

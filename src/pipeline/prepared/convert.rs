@@ -25,7 +25,9 @@ impl Prepared {
     /// `NotCalibrated` naming the first tensor that has seen nothing; `NotFinite` for weights or multipliers; what the progress
     /// callback returns.
     pub fn convert(&self) -> Result<Model> {
-        self.context.memory().within(|| self.convert_within())
+        let model = self.context.memory().within(|| self.convert_within())?;
+        model.log_float_layers();
+        Ok(model)
     }
 
     fn convert_within(&self) -> Result<Model> {

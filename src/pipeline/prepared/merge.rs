@@ -3,6 +3,7 @@ use super::Prepared;
 use super::statistics::Statistics;
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::pipeline::LogLevel;
 use crate::pipeline::calibration_file::{self, CalibrationState, Fingerprint};
 use std::path::Path;
 
@@ -83,6 +84,8 @@ impl Prepared {
         statistics.count_memory()?;
         memory::checkpoint()?;
         self.statistics = statistics;
+        let samples = self.samples();
+        self.context.log(LogLevel::Info, || format!("calibration goes on after the {samples} samples of {what}"));
         Ok(())
     }
 

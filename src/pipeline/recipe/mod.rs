@@ -83,7 +83,9 @@ impl Model {
     /// `Mismatch` naming the first difference between recipe and graph; `InvalidArgument` with the path in the JSON for
     /// contradictions; as [`Prepared::convert`].
     pub fn from_recipe(context: &Context, graph: &FloatGraph, recipe: &Recipe) -> Result<Self> {
-        context.memory().within(|| Self::from_recipe_within(context, graph, recipe))
+        let model = context.memory().within(|| Self::from_recipe_within(context, graph, recipe))?;
+        model.log_float_layers();
+        Ok(model)
     }
 
     fn from_recipe_within(context: &Context, graph: &FloatGraph, recipe: &Recipe) -> Result<Self> {
