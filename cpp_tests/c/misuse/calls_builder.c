@@ -59,7 +59,7 @@ const function *builder_calls(void) {
         {"rsq_graph_builder_concat", STATUS, call_concat, {BUILDER_AND_NAME, FILLED("values", both), NEW_VALUE}},
         {"rsq_graph_builder_pad", STATUS, call_pad, {BUILDER_AND_NAME, FILLED("before", dims), FILLED("after", dims), NEW_VALUE}},
         {"rsq_graph_builder_recurrent", STATUS, call_recurrent,
-         {BUILDER_AND_NAME, FILLED("layer", recurrent), {"out_sequence", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1},
+         {{"builder", FRESH_HANDLE, OBJECT_BUILDER, 0, NULL, 0}, {"name", TEXT, OBJECT_TYPES, 0, "", 1}, FILLED("layer", recurrent), {"out_sequence", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1},
           {"out_hidden", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1}, {"out_cell", OUT_VALUE, OBJECT_TYPES, sizeof(rsq_value), NULL, 1}}},
         {"rsq_graph_builder_output", STATUS, call_output, {{"builder", FRESH_HANDLE, OBJECT_BUILDER, 0, NULL, 0}}},
         {"rsq_graph_builder_finish", STATUS, call_finish, {HANDLE_OF("builder", OBJECT_BUILDER), NEW_OBJECT(OBJECT_GRAPH)}},
