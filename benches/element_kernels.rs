@@ -60,10 +60,8 @@ fn main() {
         quantize::quantize_nchw_to_nhwc(isa, black_box(&x), 3136, 3136, 64, 64, quantizer, &mut q);
     });
     let normalization = ImageNormalization { divisor: 255.0, mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] };
-    let tables = image::image_tables(&normalization.values().expect("a normalization"), quantizer);
-    report("quantize_image 224x224x3", 7 * image, &mut || {
-        image::quantize_image(black_box(&p[..3 * image]), &tables, 4, 100, &mut q[..4 * image])
-    });
+    let image_quantizer = image::ImageQuantizer::new(&normalization.values().expect("a normalization"), quantizer);
+    report("quantize_image 224x224x3", 7 * image, &mut || image_quantizer.run(isa, black_box(&p[..3 * image]), 4, &mut q[..4 * image]));
     report("dequantize", 5 * n, &mut || quantize::dequantize(isa, black_box(&p), qparams, &mut y));
     report("dequantize_nhwc_to_nchw 56x56x64", 5 * n, &mut || {
         quantize::dequantize_nhwc_to_nchw(isa, black_box(&p), 3136, 64, 64, qparams, &mut y);

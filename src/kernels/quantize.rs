@@ -30,6 +30,16 @@ impl Quantizer {
         (round_small(if above > self.high { self.high } else { above }) + self.zero_point) as u8
     }
 
+    /// Where `x` lies among the bytes, not rounded and not clamped.
+    pub(super) fn offset_of(self, x: f32) -> f64 {
+        f64::from(x) * f64::from(self.inverse_scale) + f64::from(self.zero_point)
+    }
+
+    /// The smallest and the largest byte.
+    pub(super) fn byte_range(self) -> (f32, f32) {
+        (self.low + self.zero_point as f32, self.high + self.zero_point as f32)
+    }
+
     /// The byte that stands for 0.0, and fills the channels that pad a pixel.
     #[inline(always)]
     pub fn zero_byte(self) -> u8 {

@@ -52,6 +52,13 @@ impl Kernels {
     }
 }
 
+impl Kernels {
+    /// What element loops are compiled for.
+    pub fn vector(&self) -> VectorIsa {
+        self.vector
+    }
+}
+
 /// Places of a node's tensors.
 pub struct StepInputs {
     /// Its inputs.

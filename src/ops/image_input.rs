@@ -3,7 +3,8 @@ use super::layout::Order;
 use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::Result;
 use crate::graph::QuantizedType;
-use crate::kernels::image::{ByteTable, image_floats, image_plane, image_tables, quantize_image};
+use crate::kernels::VectorIsa;
+use crate::kernels::image::{ImageQuantizer, image_floats, image_plane};
 use crate::kernels::quantize::Quantizer;
 use crate::quantize::ByteValues;
 use crate::threads::Part;
@@ -29,24 +30,24 @@ fn shares(tensor: &Tensor, samples: usize, part: Part) -> impl Iterator<Item = (
 /// Image bytes to the quantized bytes of their normalized values: the bits that quantizing those floats gives.
 pub struct QuantizeImageStep {
     info: StepInfo,
-    tables: Vec<ByteTable>,
-    zero_byte: u8,
+    isa: VectorIsa,
+    quantizer: ImageQuantizer,
+    channels: usize,
     src: Tensor,
     dst: Tensor,
 }
 
 impl QuantizeImageStep {
     /// The step; `src` is the caller's image and `dst` u8, channels last.
-    pub fn new(info: StepInfo, values: &[ByteValues], ty: QuantizedType, src: Tensor, dst: Tensor) -> Self {
-        let quantizer = Quantizer::new(ty.qparams, ty.low, ty.high);
-        let (tables, zero_byte) = (image_tables(values, quantizer), quantizer.zero_byte());
-        Self { info: StepInfo { kernel: "u8-image", ..info }, tables, zero_byte, src, dst }
+    pub fn new(info: StepInfo, isa: VectorIsa, values: &[ByteValues], ty: QuantizedType, [src, dst]: [Tensor; 2]) -> Self {
+        let quantizer = ImageQuantizer::new(values, Quantizer::new(ty.qparams, ty.low, ty.high));
+        Self { info: StepInfo { kernel: isa.name(), ..info }, isa, quantizer, channels: values.len(), src, dst }
     }
 }
 
 impl Step for QuantizeImageStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
-        let (pixels, c, stride) = (pixels_of(&self.src), self.tables.len(), self.dst.layout.inner_stride());
+        let (pixels, c, stride) = (pixels_of(&self.src), self.channels, self.dst.layout.inner_stride());
         for (sample, image, range) in shares(&self.src, run.samples, run.part) {
             let first = image * pixels + range.start;
             // SAFETY: nobody writes the source during this step; parts write disjoint pixels.
@@ -56,7 +57,7 @@ impl Step for QuantizeImageStep {
                     run.memory.write::<u8>(&self.dst, sample, first * stride, range.len() * stride),
                 )
             };
-            quantize_image(src, &self.tables, stride, self.zero_byte, dst);
+            self.quantizer.run(self.isa, src, stride, dst);
         }
         Ok(())
     }
@@ -77,7 +78,7 @@ pub struct ImageFloatsStep {
 impl ImageFloatsStep {
     /// The step; `src` is the caller's image and `dst` f32 of the same shape.
     pub fn new(info: StepInfo, values: Arc<[ByteValues]>, src: Tensor, dst: Tensor) -> Self {
-        Self { info: StepInfo { kernel: "u8-image", ..info }, values, src, dst }
+        Self { info: StepInfo { kernel: "portable", ..info }, values, src, dst }
     }
 }
 

@@ -2,6 +2,7 @@
 use super::float_graph::{TensorInfo, describe};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::isa::FloatControl;
 use crate::kernels::image::image_plane;
 use crate::memory;
 use crate::quantize::{ByteValues, ImageNormalization};
@@ -77,6 +78,7 @@ impl ImageSet {
         if inputs.is_empty() {
             return Ok(Self::default());
         }
+        let _float_control = FloatControl::set_default();
         let mut values = vec![None; graph.inputs.len()];
         for image in inputs {
             let index = find(graph, &image.input)?;

@@ -8,6 +8,7 @@ use super::model::Model;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::graph::shape_inference::infer_shapes;
+use crate::isa::FloatControl;
 use crate::memory;
 use crate::ops::StepInfo;
 use crate::runtime::{Executor, Plan, PlanOptions, Profile};
@@ -104,6 +105,7 @@ impl Session {
     }
 
     fn plan_within(&mut self, dims: Vec<Vec<usize>>, max_batch: usize) -> Result<()> {
+        let _float_control = FloatControl::set_default();
         check_declared(&self.graph, &dims)?;
         let threads = self.context.threads().threads();
         let options = PlanOptions { max_isa: self.context.max_isa() };

@@ -461,7 +461,7 @@ impl Planner<'_> {
             let output = tensor(draft.output);
             let step = match draft.work {
                 Work::Copy => copy_step(&kernels, inputs[0].clone(), output.clone()),
-                Work::Image(node) => self.image_step(draft.inputs[0], node, inputs[0].clone(), output.clone())?,
+                Work::Image(node) => self.image_step(&kernels, draft.inputs[0], node, [inputs[0].clone(), output.clone()])?,
                 Work::Node { index, part } => {
                     let tensors = StepInputs { inputs, qparams: draft.qparams.map(tensor), output: output.clone() };
                     build_step(self.graph, &self.graph.nodes[index], part, tensors, &kernels)?

@@ -3,7 +3,7 @@ use super::super::orders::orders;
 use super::{Draft, PlaceKind, Planner, Work};
 use crate::error::{Error, Result};
 use crate::graph::{Op, ValueId, ValueType};
-use crate::ops::{Element, ImageFloatsStep, Order, QuantizeImageStep, Slot, Step, StepInfo, Tensor, TensorLayout};
+use crate::ops::{Element, ImageFloatsStep, Kernels, Order, QuantizeImageStep, Slot, Step, StepInfo, Tensor, TensorLayout};
 use crate::quantize::ByteValues;
 use std::sync::Arc;
 
@@ -68,7 +68,13 @@ impl Planner<'_> {
     }
 
     /// The step that reads an image: for the quantizing node `node`, or to floats.
-    pub(super) fn image_step(&self, place: usize, node: Option<usize>, src: Tensor, dst: Tensor) -> Result<Box<dyn Step>> {
+    pub(super) fn image_step(
+        &self,
+        kernels: &Kernels,
+        place: usize,
+        node: Option<usize>,
+        [src, dst]: [Tensor; 2],
+    ) -> Result<Box<dyn Step>> {
         let missing = || Error::Graph("a step reads an image that is none".into());
         let (input, values) = self.image_at(place).ok_or_else(missing)?;
         let activation_bytes = (src.layout.held_bytes() + dst.layout.held_bytes()) as u64;
@@ -79,6 +85,6 @@ impl Planner<'_> {
         };
         let ValueType::Quantized(ty) = self.graph.value(node.output).ty else { return Err(missing()) };
         let info = StepInfo { name: node.name.clone(), operator: node.op.name(), ..info };
-        Ok(Box::new(QuantizeImageStep::new(info, values, ty, src, dst)))
+        Ok(Box::new(QuantizeImageStep::new(info, kernels.vector(), values, ty, [src, dst])))
     }
 }
