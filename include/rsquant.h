@@ -262,6 +262,10 @@
 /// A mean counts padding.
 #define RSQ_POOL_COUNT_INCLUDE_PAD 2
 
+/// The floats at `weights` are not copied: they must stay as they are until the builder, its graphs and everything made with those
+/// are freed. They do not count to the context's `memory_limit`.
+#define RSQ_WEIGHTS_BORROWED 1
+
 /// Long short-term memory; gates i, o, f, c.
 #define RSQ_CELL_LSTM 1
 
@@ -310,7 +314,8 @@ typedef struct rsq_context rsq_context;
 typedef struct rsq_graph rsq_graph;
 
 /// Exclusive. A float graph under construction. Every function that adds a node takes its name (unique; empty or NULL: made
-/// from the operator), which scopes of a qconfig match, and tells the value that the node computes. Arrays are copied.
+/// from the operator), which scopes of a qconfig match, and tells the value that the node computes. Arrays are copied (but see
+/// `RSQ_WEIGHTS_BORROWED`).
 /// A call that fails adds nothing; its message names the node.
 typedef struct rsq_graph_builder rsq_graph_builder;
 
@@ -1036,7 +1041,7 @@ typedef uint32_t rsq_value;
 typedef struct rsq_layer_weights {
     /// `sizeof(rsq_layer_weights)`.
     uint32_t struct_size;
-    /// 0.
+    /// 0, or `RSQ_WEIGHTS_BORROWED`.
     uint32_t flags;
     /// `[out_channels, in_channels / groups, kernel_height, kernel_width]`, or `[out_channels, in_channels]` of a linear layer.
     const float *weights;

@@ -227,3 +227,49 @@ TEST_CASE("what cannot be built is refused with the node's name, and the builder
     CHECK_ERROR(b.finish(), RSQ_SHAPE_MISMATCH, "'head'");
     CHECK(graph.node_count() == 1);
 }
+
+TEST_CASE("borrowed weights are not copied and give the bits of copied ones") {
+    const rsquant::Context context = rsquant::Context::make({});
+    std::vector<float> weights(64 * 32 * 9);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        weights[i] = static_cast<float>(i * 31 % 17) * 0.01f - 0.08f;
+    }
+    const std::size_t bytes = weights.size() * sizeof(float);
+    std::vector<float> image(32 * 10 * 10), results[2];
+    for (std::size_t i = 0; i < image.size(); ++i) {
+        image[i] = static_cast<float>(i % 101) * 0.02f - 1.0f;
+    }
+    for (const bool borrowed : {false, true}) {
+        CAPTURE(borrowed);
+        rsquant::GraphBuilder builder = rsquant::GraphBuilder::make(context);
+        rsquant::LayerWeights layer;
+        layer.out_channels = 64;
+        layer.in_channels = 32;
+        layer.weights = weights;
+        layer.borrowed = borrowed;
+        const rsquant::Value x = builder.input("x", {-1, 32, 10, 10});
+        const rsquant::Value y = builder.conv2d("conv", x, layer, rsquant::Window(3, 3));
+        CHECK(std::size_t(context.memory_bytes()) == (borrowed ? 0 : bytes));
+        builder.output(y);
+        const rsquant::Graph graph = builder.finish();
+        rsquant::Prepared prepared = rsquant::Prepared::make(graph, rsquant::QConfig::default_static(), context);
+        prepared.calibrate({image, {1, 32, 10, 10}});
+        rsquant::Session session = rsquant::Session::make(prepared.convert());
+        results[borrowed].resize(64 * 8 * 8);
+        session.run({image, {1, 32, 10, 10}}, {results[borrowed], {1, 64, 8, 8}});
+    }
+    CHECK(results[0] == results[1]);
+    CHECK(results[0] != std::vector<float>(results[0].size()));
+    rsq_layer_weights c{};
+    c.struct_size = sizeof c;
+    c.flags = 2;
+    c.weights = weights.data();
+    c.weight_count = weights.size();
+    c.out_channels = 64;
+    c.in_channels = 32 * 9;
+    rsquant::GraphBuilder builder = rsquant::GraphBuilder::make();
+    rsq_value out = builder.input("x", {-1, 32 * 9});
+    CHECK(rsq_graph_builder_linear(builder.get(), "linear", out, &c, &out) == RSQ_INVALID_ARGUMENT);
+    c.flags = RSQ_WEIGHTS_BORROWED;
+    CHECK(rsq_graph_builder_linear(builder.get(), "linear", out, &c, &out) == RSQ_OK);
+}

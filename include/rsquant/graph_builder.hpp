@@ -32,15 +32,17 @@ struct Window : rsq_window {
     }
 };
 
-// Weights of a layer, copied when it is added: [out, in / groups, kernel height, kernel width].
+// Weights of a layer, copied when it is added unless they are borrowed: [out, in / groups, kernel height, kernel width].
 struct LayerWeights {
     std::size_t out_channels = 0, in_channels = 0;
     Span<const float> weights;
     Span<const float> bias;  // one an output channel, or none
     std::size_t groups = 1;
+    bool borrowed = false;  // weights stay as they are until the builder, its graphs and everything made with those are gone
     rsq_layer_weights c_weights() const noexcept {
         rsq_layer_weights c{};
         c.struct_size = sizeof c;
+        c.flags = borrowed ? RSQ_WEIGHTS_BORROWED : 0u;
         c.weights = weights.data();
         c.weight_count = weights.size();
         c.bias = bias.empty() ? nullptr : bias.data();

@@ -6,11 +6,14 @@ use super::pointers::{Out, array, text};
 use super::qconfig::named_choice;
 use super::status::{Failure, Outcome, rsq_status};
 use super::{guard, handles};
-use crate::pipeline::{BatchNorm, Binary, Bounds, Conv2dAttributes, FloatGraphBuilder, Op, Padding, Pool, Unary, ValueId};
+use crate::pipeline::{BatchNorm, Binary, Bounds, Conv2dAttributes, FloatGraphBuilder, LayerFloats, Op, Padding, Pool, Unary, ValueId};
+use crate::tensor::SharedBytes;
 use std::ffi::c_char;
+use std::sync::Arc;
 
 /// Exclusive. A float graph under construction. Every function that adds a node takes its name (unique; empty or NULL: made
-/// from the operator), which scopes of a qconfig match, and tells the value that the node computes. Arrays are copied.
+/// from the operator), which scopes of a qconfig match, and tells the value that the node computes. Arrays are copied (but see
+/// `RSQ_WEIGHTS_BORROWED`).
 /// A call that fails adds nothing; its message names the node.
 pub struct rsq_graph_builder {
     _private: [u8; 0],
@@ -88,13 +91,17 @@ pub struct rsq_window {
 unsafe impl OptionStruct for rsq_window {}
 const _: () = assert!(size_of::<rsq_window>() == 8 + 10 * size_of::<usize>());
 
+/// The floats at `weights` are not copied: they must stay as they are until the builder, its graphs and everything made with those
+/// are freed. They do not count to the context's `memory_limit`.
+pub const RSQ_WEIGHTS_BORROWED: u32 = 1;
+
 /// Weights and bias of a convolution or linear layer, f32.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct rsq_layer_weights {
     /// `sizeof(rsq_layer_weights)`.
     pub struct_size: u32,
-    /// 0.
+    /// 0, or `RSQ_WEIGHTS_BORROWED`.
     pub flags: u32,
     /// `[out_channels, in_channels / groups, kernel_height, kernel_width]`, or `[out_channels, in_channels]` of a linear layer.
     pub weights: *const f32,
@@ -269,20 +276,43 @@ pub unsafe extern "C" fn rsq_graph_builder_constant(
 ///
 /// # Safety
 /// `layer` is NULL or points to as many bytes as its first word says; its arrays are as the header says.
-unsafe fn layer_weights<'a>(layer: *const rsq_layer_weights) -> Outcome<(rsq_layer_weights, &'a [f32], Option<&'a [f32]>)> {
+unsafe fn layer_weights<'a>(layer: *const rsq_layer_weights) -> Outcome<(rsq_layer_weights, LayerFloats<'a>, Option<&'a [f32]>)> {
     // SAFETY: the caller's promises.
     unsafe {
         let layer = read(layer, "rsq_layer_weights")?.ok_or_else(|| Failure::null("layer"))?;
-        if layer.flags != 0 {
-            return Err(Failure::invalid(format!("rsq_layer_weights.flags is {:#x}; this version knows none", layer.flags)));
+        if layer.flags & !RSQ_WEIGHTS_BORROWED != 0 {
+            return Err(Failure::invalid(format!("rsq_layer_weights.flags is {:#x}; this version knows 1", layer.flags)));
         }
         let weights = array(layer.weights, layer.weight_count, "rsq_layer_weights.weights")?;
+        let weights = match layer.flags {
+            // SAFETY: the header demands that they stay as they are as long as anything made of them lives.
+            RSQ_WEIGHTS_BORROWED => LayerFloats::Shared(SharedBytes::from_owner(Arc::new(StaticFloats(extended(weights))))),
+            _ => LayerFloats::Copied(weights),
+        };
         let bias = match layer.bias.is_null() {
             true => None,
             false => Some(array(layer.bias, layer.out_channels, "rsq_layer_weights.bias")?),
         };
         Ok((layer, weights, bias))
     }
+}
+
+/// A caller's floats that stay where they are.
+struct StaticFloats(&'static [f32]);
+
+impl AsRef<[u8]> for StaticFloats {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(self.0)
+    }
+}
+
+/// The same floats for as long as the caller keeps them.
+///
+/// # Safety
+/// They stay as they are as long as the result is used.
+unsafe fn extended(floats: &[f32]) -> &'static [f32] {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr(), floats.len()) }
 }
 
 /// Adds a convolution of `[n, c, h, w]`. `window` may be NULL: a 1x1 kernel. Statuses as `rsq_graph_builder_input`.

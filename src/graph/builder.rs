@@ -1,10 +1,12 @@
 //! Builds a float graph node by node: for the C API's graph builder and for tests.
+mod layer_floats;
 mod recurrent;
 
+pub use layer_floats::LayerFloats;
 pub use recurrent::{RecurrentArrays, RecurrentAttributes, RecurrentInputs, RecurrentOutputs};
 
 use super::batch_norm::BatchNorm;
-use super::ir::{Constant, ConstantId, Graph, Node, ValueId, ValueType};
+use super::ir::{ConstantId, Graph, Node, ValueId, ValueType};
 use super::ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Reshape, Unary};
 use super::validate::{check_finite, validate};
 use crate::error::{Error, Result};
@@ -41,7 +43,8 @@ impl Conv2dAttributes {
 ///
 /// Every method that adds a node takes the node's name, which its output bears as well; an empty name is made from the
 /// operator. Names must be unique. Each returns the output value; ids of another builder are refused or mean a value of
-/// this one. Weights are copied. A method that fails adds no value and no node.
+/// this one. Weights are copied unless they are
+/// [`LayerFloats::Shared`]. A method that fails adds no value and no node.
 #[derive(Debug, Clone, Default)]
 pub struct GraphBuilder {
     graph: Graph,
@@ -65,15 +68,23 @@ impl GraphBuilder {
         Ok(name)
     }
 
-    fn floats(&mut self, what: &str, values: &[f32], dims: &[usize]) -> Result<ConstantId> {
+    fn floats<'a>(&mut self, what: &str, floats: impl Into<LayerFloats<'a>>, dims: &[usize]) -> Result<ConstantId> {
+        let floats = floats.into();
+        let values = floats.values(what)?;
         if element_count(dims) != Some(values.len()) {
             return Err(Error::ShapeMismatch(format!("{what}: {} numbers for the shape {dims:?}", values.len())));
         }
         check_finite(values, what)?;
-        Ok(self.graph.add_constant(Constant::f32(values, dims)?))
+        Ok(self.graph.add_constant(floats.constant(dims)?))
     }
 
-    fn weights(&mut self, name: &str, weights: &[f32], dims: [usize; 4], bias: Option<&[f32]>) -> Result<ConvWeights> {
+    fn weights<'a>(
+        &mut self,
+        name: &str,
+        weights: impl Into<LayerFloats<'a>>,
+        dims: [usize; 4],
+        bias: Option<&[f32]>,
+    ) -> Result<ConvWeights> {
         if let Some(bias) = bias {
             check_finite(bias, &format!("bias of '{name}'"))?;
         }
@@ -132,11 +143,11 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// As [`Self::constant`]; [`Error::InvalidArgument`] for 0 groups.
-    pub fn conv2d(
+    pub fn conv2d<'a>(
         &mut self,
         name: &str,
         x: ValueId,
-        weights: &[f32],
+        weights: impl Into<LayerFloats<'a>>,
         bias: Option<&[f32]>,
         attributes: Conv2dAttributes,
     ) -> Result<ValueId> {
@@ -154,11 +165,11 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// As [`Self::constant`].
-    pub fn linear(
+    pub fn linear<'a>(
         &mut self,
         name: &str,
         x: ValueId,
-        weights: &[f32],
+        weights: impl Into<LayerFloats<'a>>,
         bias: Option<&[f32]>,
         out_features: usize,
         in_features: usize,

@@ -23,8 +23,8 @@ mod whole_batches;
 
 // What callers of the operator door, the graph builder and image inputs name.
 pub use crate::graph::{
-    BatchNorm, Binary, Bounds, Conv2dAttributes, Direction, Op, Padding, Pool, QuantizedType, RecurrentArrays, RecurrentAttributes,
-    RecurrentCell, RecurrentInputs, RecurrentOutputs, Reshape, Unary, ValueId,
+    BatchNorm, Binary, Bounds, Conv2dAttributes, Direction, LayerFloats, Op, Padding, Pool, QuantizedType, RecurrentArrays,
+    RecurrentAttributes, RecurrentCell, RecurrentInputs, RecurrentOutputs, Reshape, Unary, ValueId,
 };
 pub use crate::ops::StepInfo;
 pub use crate::quantize::ImageNormalization;

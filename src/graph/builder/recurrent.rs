@@ -161,7 +161,7 @@ impl GraphBuilder {
             let input = &arrays.input[index * rows * input_size..][..rows * input_size];
             let recurrent = &arrays.recurrent[index * rows * hidden_size..][..rows * hidden_size];
             let (recurrent, candidate) = recurrent.split_at(state_rows * hidden_size);
-            let mut matrix = |weights, [rows, columns]: [usize; 2], bias| -> Result<ConvWeights> {
+            let mut matrix = |weights: &[f32], [rows, columns]: [usize; 2], bias| -> Result<ConvWeights> {
                 self.weights(name, weights, [rows, columns, 1, 1], bias)
             };
             made.push(DirectionWeights {
