@@ -65,7 +65,7 @@ fn main() {
                 output: Int8Output::U8 {
                     dst: Pixels { start: dst.as_mut_ptr(), row_stride: (size * channels) as isize, col_stride: pixel },
                     residual: None,
-                    requantize: Requantize { zero_point: 128, low: -128.0, high: 127.0 },
+                    requantize: Requantize { zero_point: 128, low: -128.0, high: 127.0, within_i32: true },
                 },
             };
             // SAFETY: the buffers were made for this block.

@@ -170,7 +170,7 @@ impl<'a> Gemm<'a> {
                     output: Int8Output::U8 {
                         dst: Pixels { start: dst, row_stride: 0, col_stride: self.channels as isize },
                         residual: self.residual.then_some(Residual { src: added, zero_point: 100, ratio: 0.5 }),
-                        requantize: Requantize { zero_point: 128, low: -128.0, high: 127.0 },
+                        requantize: Requantize { zero_point: 128, low: -128.0, high: 127.0, within_i32: true },
                     },
                 };
                 self.kernel.run(&block, &mut self.scratch);

@@ -113,7 +113,7 @@ fn check_in_place(kernel: &dyn Int8Kernel, rows: usize, cols: usize, groups: usi
             output: Int8Output::U8 {
                 dst: Pixels { start: dst_start, row_stride: residual.row_stride, col_stride: residual.col_stride },
                 residual: Some(Residual { src: residual, zero_point: 100, ratio: 0.75 }),
-                requantize: Requantize { zero_point: 20, low: -20.0, high: 235.0 },
+                requantize: Requantize { zero_point: 20, low: -20.0, high: 235.0, within_i32: false },
             },
         });
         dst

@@ -74,11 +74,19 @@ pub struct AmxInt8(());
 impl AmxInt8 {
     /// Whether the CPU and system have AMX int8, without asking for permission.
     pub fn supported() -> bool {
+        #[cfg(feature = "test-internals")]
+        if ASSUMED.load(std::sync::atomic::Ordering::Relaxed) {
+            return true;
+        }
         amx_permission::supported() && Avx512Vnni::detect().is_some()
     }
 
     /// The token, if the CPU has AMX and the system lets this process use it. Asks the system once.
     pub fn detect() -> Option<Self> {
+        #[cfg(feature = "test-internals")]
+        if ASSUMED.load(std::sync::atomic::Ordering::Relaxed) {
+            return Some(Self(()));
+        }
         (Self::supported() && amx_permission::request()).then_some(Self(()))
     }
 
@@ -90,4 +98,17 @@ impl AmxInt8 {
     pub unsafe fn assume() -> Self {
         Self(())
     }
+
+    /// From here on this process is said to have AMX, so that whole sessions run on tiles that a trap handler executes.
+    ///
+    /// # Safety
+    /// As for [`AmxInt8::assume`], on every thread.
+    #[cfg(feature = "test-internals")]
+    pub unsafe fn assume_everywhere() {
+        ASSUMED.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
 }
+
+/// Whether tests said that tile instructions can be executed.
+#[cfg(feature = "test-internals")]
+static ASSUMED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

@@ -82,6 +82,19 @@ pub struct Requantize {
     pub low: f32,
     /// `hi - zero_point`.
     pub high: f32,
+    /// Whether every `f` of the block, whatever its source bytes, is known to stay below 2^31 in size: a kernel may then
+    /// convert first and clamp afterwards.
+    pub within_i32: bool,
+}
+
+impl Requantize {
+    /// What [`Requantize::within_i32`] may say of `k` products a value: whether `|acc| |mult| + |bias| + 255 |ratio|` stays below
+    /// 2^30 in every channel, with twice the largest sum of products for `|acc|`, so that the correction has room too.
+    pub fn floats_within_i32(k: usize, mult: &[f32], bias: &[f32], ratio: f32) -> bool {
+        let acc = 2.0 * 255.0 * 128.0 * (k as f64 + 1.0);
+        let largest = |(mult, bias): (&f32, &f32)| acc * f64::from(mult.abs()) + f64::from(bias.abs()) + 255.0 * f64::from(ratio.abs());
+        mult.iter().zip(bias).all(|channel| largest(channel) < f64::from(1 << 30))
+    }
 }
 
 /// Where an int8 block's results go. `f = fma(f32(acc), mult[oc], bias[oc])` in the first two.

@@ -83,6 +83,13 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// The source form it wants for a convolution of that shape.
     fn source_form(&self, shape: &SourceShape) -> SourceForm;
 
+    /// Whether it wants the rows of a small image in pairs: for a convolution of that shape that steps two rows at a time over
+    /// pixels of one group.
+    fn wants_row_pairs(&self, shape: &SourceShape) -> bool {
+        let _ = shape;
+        false
+    }
+
     /// Output pixels that one tile holds; the driver prefers multiples.
     fn tile_pixels(&self) -> usize;
 

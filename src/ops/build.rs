@@ -311,6 +311,7 @@ impl Builder<'_> {
             zero_point: range.zero_point,
             low: (range.low - range.zero_point) as f32,
             high: (range.high - range.zero_point) as f32,
+            within_i32: false,
         };
         let residual = match self.node.inputs.get(1) {
             Some(&residual) => {

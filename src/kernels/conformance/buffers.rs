@@ -86,8 +86,9 @@ impl Parameters {
         }
         let comp = (0..padded).map(|_| random.below(2001) as i32 - 1000).collect();
         let (zero_point, low, high) = case.ends;
-        let requantize = Requantize { zero_point, low: (low - zero_point) as f32, high: (high - zero_point) as f32 };
         let ratio = if case.scaling == Scaling::Ties { 0.5 } else { random.float(0.05, 3.0) };
+        let within_i32 = Requantize::floats_within_i32(k, &mult, &bias, ratio);
+        let requantize = Requantize { zero_point, low: (low - zero_point) as f32, high: (high - zero_point) as f32, within_i32 };
         let mut parameters = Self {
             comp,
             mult,
@@ -116,7 +117,7 @@ impl Parameters {
             residual: Vec::new(),
             dst: vec![CANARY; pixels * channels],
             stored_channels: channels,
-            requantize: Requantize { zero_point: 0, low: 0.0, high: 255.0 },
+            requantize: Requantize { zero_point: 0, low: 0.0, high: 255.0, within_i32: false },
             residual_scale: (0, 0.0),
             rows: 1,
             cols: pixels,

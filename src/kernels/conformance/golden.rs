@@ -84,10 +84,12 @@ impl Gemm {
         }
         let mut parameters = Parameters::dense_u8(comp, mult, bias, m, n);
         let [low, high] = [self.lo, self.hi].map(|end| (end - self.z_y) as f32);
-        parameters.requantize = Requantize { zero_point: self.z_y, low, high };
+        let ratio = self.residual.as_ref().map_or(0.0, |residual| (real(residual.s_r) / s_y) as f32);
+        let within_i32 = Requantize::floats_within_i32(k_padded, &parameters.mult, &parameters.bias, ratio);
+        parameters.requantize = Requantize { zero_point: self.z_y, low, high, within_i32 };
         if let Some(residual) = &self.residual {
             parameters.residual = residual.r.clone();
-            parameters.residual_scale = (residual.z_r, (real(residual.s_r) / s_y) as f32);
+            parameters.residual_scale = (residual.z_r, ratio);
         }
         Problem {
             rows: 1,

@@ -31,7 +31,8 @@
 //!
 //! Form of the source: pixels where they lie for 1 x 1 kernels, and for larger ones where rows are longer than
 //! [`SHORT_ROW`]; a border's pixels come as blocks of their own, with fewer taps. Gathered panels for short rows, where
-//! such blocks would leave most rows of a tile empty, and for runs of k that no step divides.
+//! such blocks would leave most rows of a tile empty, and for runs of k that no step divides. A first layer that steps two rows
+//! at a time gets its rows in pairs: 4 steps of 56 bytes for the 7 of 28 of a 7 x 7 kernel.
 //!
 //! Rows of a tile: so many that the tiles of a row of pixels overlap least (56: 4 x 14, 196: 14 x 14, 784: 49 x 16).
 //!
@@ -98,6 +99,11 @@ unsafe impl Int8Kernel for Int8Amx {
         } else {
             SourceForm::Gathered { bytes_per_value: 1, k_multiple: TILE_GROUPS * K_GROUP, block_bytes: PANEL_BLOCK_BYTES }
         }
+    }
+
+    fn wants_row_pairs(&self, shape: &SourceShape) -> bool {
+        // A step is a run of taps in one row: twice as long, half as many.
+        shape.merged && shape.cols > SHORT_ROW && 2 * shape.taps[1] * shape.groups <= TILE_GROUPS
     }
 
     fn tile_pixels(&self) -> usize {

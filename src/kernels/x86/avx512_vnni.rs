@@ -133,6 +133,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     let acc = unsafe { accumulate::<P, N>(block, job.panel, job.coming, pixels) };
     let panels = Panels::<N> { epilogue: job.epilogue, channel };
     if let Int8Output::U8 { dst, residual, requantize } = &block.output
+        && requantize.within_i32
         && panels.stored() == N * PANEL_CHANNELS
     {
         // SAFETY: the pixels are the block's, and all channels of the panels are stored.

@@ -129,7 +129,7 @@ impl Job<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
     unsafe fn run<const S: usize>(&self) {
         let (block, taps) = (self.block, &self.block.taps);
-        let bytes = matches!(self.epilogue.output, Int8Output::U8 { residual: None, .. });
+        let bytes = matches!(self.epilogue.output, Int8Output::U8 { residual: None, requantize: Requantize { within_i32: true, .. }, .. });
         let stride = [1, 2].into_iter().find(|stride| stride * taps.src_col_stride == block.src.col_stride);
         let columns = bytes && stride.is_some() && taps.rows == ROWS && taps.cols == COLUMNS;
         // SAFETY: the caller's promise, for every row and the taps of the block.
@@ -314,15 +314,15 @@ impl Job<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
     fn bytes(&self, row: usize, rows: usize) -> Option<Bytes> {
         let Int8Output::U8 { dst, residual: None, requantize } = &self.epilogue.output else { return None };
-        let Requantize { zero_point, low, high } = *requantize;
+        let Requantize { zero_point, low, high, within_i32: true } = *requantize else { return None };
         Some(Bytes {
             start: dst.start.wrapping_offset(row as isize * dst.row_stride + self.channel as isize),
             row_stride: dst.row_stride,
             col_stride: dst.col_stride,
             rows,
-            high: _mm512_set1_ps(high),
             zero_point: _mm512_set1_epi16(zero_point as i16),
             lowest: _mm512_set1_epi8((low as i32 + zero_point) as u8 as i8),
+            highest: _mm512_set1_epi8((high as i32 + zero_point) as u8 as i8),
         })
     }
 
@@ -336,12 +336,12 @@ impl Job<'_> {
         // SAFETY: `write_tables` has been there.
         let tables = unsafe { &*self.tables };
         let word = |q: usize| {
-            let f = _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[q]), tables.mult[q], tables.bias[q]);
-            _mm512_cvtps_epi32(_mm512_min_ps(f, to.high))
+            // It stays within i32, so both clamps may stand behind the packs.
+            _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[q]), tables.mult[q], tables.bias[q]))
         };
         let first = _mm512_adds_epi16(_mm512_packs_epi32(word(0), word(1)), to.zero_point);
         let second = _mm512_adds_epi16(_mm512_packs_epi32(word(2), word(3)), to.zero_point);
-        let bytes = _mm512_max_epu8(_mm512_packus_epi16(first, second), to.lowest);
+        let bytes = _mm512_max_epu8(_mm512_min_epu8(_mm512_packus_epi16(first, second), to.highest), to.lowest);
         let dst = to.start.wrapping_offset(col as isize * to.col_stride);
         // SAFETY: the pixels are the block's; the whole of them is stored only where all its channels are.
         unsafe {
@@ -387,9 +387,9 @@ struct Bytes {
     row_stride: isize,
     col_stride: isize,
     rows: usize,
-    high: __m512,
     zero_point: __m512i,
     lowest: __m512i,
+    highest: __m512i,
 }
 
 /// `acc + taps . weights`, quarter by quarter.

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The upper clamp stands before the conversion, because an out-of-range float converts to INT_MIN; the lower one may
-//! stand behind it, because INT_MIN saturates to the low end and the ends are whole numbers.
+//! stand behind it, because INT_MIN saturates to the low end and the ends are whole numbers. Where no float can leave i32
+//! (`Requantize::within_i32`) both clamps stand behind the packs, one operation for four registers each.
 //!
 //! Tails: channels past the stored ones are neither read nor written, by masks.
 use crate::kernels::{Int8Epilogue, Int8Output, Pixels, Position, Requantize, Residual};
@@ -63,6 +64,21 @@ fn quad_bytes(f: [__m512; QUAD], requantize: &Requantize) -> __m512i {
     let first = _mm512_adds_epi16(_mm512_packs_epi32(rounded[0], rounded[1]), zero_point);
     let second = _mm512_adds_epi16(_mm512_packs_epi32(rounded[2], rounded[3]), zero_point);
     let bytes = _mm512_max_epu8(_mm512_packus_epi16(first, second), lowest);
+    _mm512_permutexvar_epi32(transposed, bytes)
+}
+
+/// [`quad_bytes`] of floats that stay below 2^31 in size: both clamps behind the packs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn quad_bytes_within_i32(f: [__m512; QUAD], requantize: &Requantize) -> __m512i {
+    let zero_point = _mm512_set1_epi16(requantize.zero_point as i16);
+    let end = |end: f32| _mm512_set1_epi8((end as i32 + requantize.zero_point) as u8 as i8);
+    let transposed = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let rounded = f.map(|f| _mm512_cvtps_epi32(f));
+    let first = _mm512_adds_epi16(_mm512_packs_epi32(rounded[0], rounded[1]), zero_point);
+    let second = _mm512_adds_epi16(_mm512_packs_epi32(rounded[2], rounded[3]), zero_point);
+    let bytes = _mm512_packus_epi16(first, second);
+    let bytes = _mm512_max_epu8(_mm512_min_epu8(bytes, end(requantize.high)), end(requantize.low));
     _mm512_permutexvar_epi32(transposed, bytes)
 }
 
@@ -123,7 +139,8 @@ fn panel_mask(stored: usize, panel: usize) -> u16 {
     low_bits(stored.saturating_sub(panel * PANEL_CHANNELS).min(PANEL_CHANNELS)) as u16
 }
 
-/// Finishes a tile that is still in registers, as bytes of whole panels: `acc[p][n]` is pixel `p` of panel `n`.
+/// Finishes a tile that is still in registers, as bytes of whole panels whose floats stay within i32: `acc[p][n]` is pixel `p`
+/// of panel `n`.
 ///
 /// `residual` and `residual_src` are looked at if `ADDED`: each of the two forms has one caller, into which it is inlined,
 /// so that the accumulators never see memory.
@@ -163,7 +180,7 @@ pub unsafe fn store_whole_bytes<const P: usize, const N: usize, const ADDED: boo
                     }
                 }
                 // SAFETY: the caller's promise, for the pixels below `P`.
-                unsafe { store_quad::<N>(quad_bytes(f, requantize), quad_dst, P - p, N * PANEL_CHANNELS) }
+                unsafe { store_quad::<N>(quad_bytes_within_i32(f, requantize), quad_dst, P - p, N * PANEL_CHANNELS) }
             }
         )+};
     }

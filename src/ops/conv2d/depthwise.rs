@@ -87,6 +87,7 @@ impl Int8DepthwiseStep {
         let depthwise = Depthwise::new(geometry, size_of::<i8>());
         let panel_bytes = round_up(depthwise.geometry.out_channels, PANEL_CHANNELS) * depthwise.taps_len();
         let tables = ChannelTables::new(&depthwise.geometry, weights, scale, &depthwise.regions, panel_bytes)?;
+        let result = tables.bounded(depthwise.taps_len(), result);
         Ok(Self { info, kernel, depthwise, tables, tensors, result })
     }
 }

@@ -2,6 +2,7 @@
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
+use super::row_pairs::RowPairs;
 use crate::error::Result;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
 use crate::ops::step::{Step, StepInfo, StepRun};
@@ -28,6 +29,10 @@ pub struct Int8ConvStep {
     tensors: LayerTensors,
     result: Int8Result,
     form: SourceForm,
+    /// The image's rows are paired first, and `geometry` is over pairs.
+    row_pairs: Option<RowPairs>,
+    /// Bytes from one source pixel to the next.
+    src_pixel: usize,
     split: Split,
     block_pixels: usize,
     /// Channels of a block.
@@ -48,15 +53,23 @@ impl Int8ConvStep {
         tensors: LayerTensors,
         result: Int8Result,
     ) -> Result<Self> {
+        let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
         let geometry = geometry.collapsed();
+        let of_source = |geometry: &ConvGeometry, pixel: usize| {
+            let groups = geometry.weight_shape().groups_per_tap();
+            let merged = geometry.dilations[1] == 1 && groups * K_GROUP == pixel;
+            SourceShape { taps: geometry.kernel, groups, merged, cols: geometry.output[1] }
+        };
+        let pixel = pixel_bytes(&tensors.src);
+        let in_pairs = RowPairs::possible(&geometry, pixel) && kernel.wants_row_pairs(&of_source(&geometry, pixel));
+        let (row_pairs, geometry, weights) = match in_pairs {
+            true => RowPairs::new(&geometry, &weights).map(|(pairs, paired, weights)| (Some(pairs), paired, weights))?,
+            false => (None, geometry, weights),
+        };
+        let src_pixel = row_pairs.as_ref().map_or(pixel, RowPairs::pixel_bytes);
         let shape = geometry.weight_shape();
         let k_per_tap = shape.groups_per_tap() * K_GROUP;
-        let form = kernel.source_form(&SourceShape {
-            taps: geometry.kernel,
-            groups: shape.groups_per_tap(),
-            merged: geometry.dilations[1] == 1 && k_per_tap == pixel_bytes(&tensors.src),
-            cols: geometry.output[1],
-        });
+        let form = if in_pairs { SourceForm::Direct } else { kernel.source_form(&of_source(&geometry, src_pixel)) };
         let whole = Region {
             rows: 0..geometry.output[0],
             cols: 0..geometry.output[1],
@@ -70,7 +83,7 @@ impl Int8ConvStep {
         let block_pixels = match form {
             SourceForm::Direct if weight_bytes > CACHED_WEIGHT_BYTES => usize::MAX,
             SourceForm::Direct => {
-                let bytes_of_pixel = pixel_bytes(&tensors.src) * geometry.strides[0] * geometry.strides[1];
+                let bytes_of_pixel = src_pixel * geometry.strides[0] * geometry.strides[1];
                 round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
             }
             SourceForm::Gathered { bytes_per_value, k_multiple, block_bytes } => {
@@ -80,9 +93,23 @@ impl Int8ConvStep {
         };
         let channel_block = if weight_bytes > CACHED_WEIGHT_BYTES { CHANNEL_BLOCK } else { usize::MAX };
         let tables = ChannelTables::new(&geometry, weights, scale, &regions, weight_bytes)?;
+        let result = tables.bounded(shape.taps * k_per_tap, result);
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
-        let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, tables, tensors, result, form, split, block_pixels, channel_block })
+        Ok(Self {
+            info,
+            kernel,
+            geometry,
+            regions,
+            tables,
+            tensors,
+            result,
+            form,
+            row_pairs,
+            src_pixel,
+            split,
+            block_pixels,
+            channel_block,
+        })
     }
 
     /// Images whose pixels lie one after another in every tensor are one longer row, unless qparams are per sample.
@@ -97,7 +124,7 @@ impl Int8ConvStep {
     fn images_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
         let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
         let possible = self.form == SourceForm::Direct || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
-        if possible && !self.tables.is_dynamic() { images.max(1) } else { 1 }
+        if possible && !self.tables.is_dynamic() && self.row_pairs.is_none() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
@@ -119,6 +146,10 @@ impl Int8ConvStep {
                 round_up((self.block_pixels + 1) * self.panel_row_values(k_multiple) * bytes_per_value, 64)
             }
         }
+    }
+
+    fn pair_bytes(&self) -> usize {
+        self.row_pairs.as_ref().map_or(0, |pairs| round_up(pairs.bytes(), 64))
     }
 
     fn kernel_scratch_bytes(&self) -> usize {
@@ -182,7 +213,7 @@ impl ImageRun<'_> {
     fn run_direct(&self, kernel_scratch: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
         let shape = geometry.weight_shape();
-        let pixel = pixel_bytes(&step.tensors.src);
+        let pixel = step.src_pixel;
         let all = &self.ranges.channels;
         let blocks = || all.clone().step_by(step.channel_block.min(all.len()).max(1));
         for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
@@ -290,12 +321,19 @@ impl Step for Int8ConvStep {
         }
         let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
-        let panel = &mut rest[..self.gather_bytes()];
+        let (panel, rest) = rest.split_at_mut(self.gather_bytes());
+        let pairs = &mut rest[..self.pair_bytes()];
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
-            let addresses = self.tensors.at(run.memory, image);
+            let mut addresses = self.tensors.at(run.memory, image);
+            if let Some(row_pairs) = &self.row_pairs {
+                // SAFETY: an image of the source, which nobody writes during this step.
+                let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
+                row_pairs.write(image, tables.zero_point as u8, row_pairs.of_outputs(geometry, &ranges.rows), pairs);
+                addresses.src = pairs.as_ptr();
+            }
             let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses, images: together };
             match self.form {
                 SourceForm::Direct => image_run.run_direct(kernel_scratch),
@@ -309,7 +347,7 @@ impl Step for Int8ConvStep {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes()
+        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.pair_bytes()
     }
 
     fn info(&self) -> StepInfo {

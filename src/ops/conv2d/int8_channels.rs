@@ -1,6 +1,8 @@
 //! Per-channel tables of an int8 convolution: packed weights, zero-point corrections of each border class, multipliers.
 use super::geometry::{ConvGeometry, Region};
+use super::placement::Int8Result;
 use crate::error::{Error, Result};
+use crate::kernels::Requantize;
 use crate::ops::step::{Memory, Tensor};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
@@ -140,6 +142,16 @@ impl ChannelTables {
     /// Whether qparams are solved in each run.
     pub fn is_dynamic(&self) -> bool {
         matches!(self.scale, OutputScale::Dynamic(_))
+    }
+
+    /// `result`, with what is known of the floats of `k` products a value.
+    pub fn bounded(&self, k: usize, mut result: Int8Result) -> Int8Result {
+        if let Int8Result::U8 { requantize, residual: (_, ratio) } = &mut result
+            && let (false, Some(mult), Some(bias)) = (self.is_dynamic(), self.weights.scale.cast(), self.weights.bias.cast())
+        {
+            requantize.within_i32 = Requantize::floats_within_i32(k, mult, bias, *ratio);
+        }
+        result
     }
 
     /// Scratch bytes that [`ChannelTables::of_image`] needs.

@@ -9,6 +9,7 @@ mod geometry;
 mod int8;
 mod int8_channels;
 mod placement;
+mod row_pairs;
 
 pub use depthwise::{F32DepthwiseStep, Int8DepthwiseStep};
 pub use f32::F32ConvStep;
