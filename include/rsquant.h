@@ -456,6 +456,12 @@ typedef struct rsq_layer_qconfig {
     int32_t activation_rule;
     /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
     double percentile;
+    /// `RSQ_GRANULARITY_PER_CHANNEL`: depthwise convolutions have fixed activation qparams of each channel; needs
+    /// `RSQ_OBSERVER_MIN_MAX`. A layer that cannot have them has one set for the tensor, and `rsq_model_layer_info` tells why; with
+    /// strict that is an error. `RSQ_GRANULARITY_PER_TENSOR`: the default.
+    int32_t activation_granularity;
+    /// 0.
+    int32_t reserved;
 } rsq_layer_qconfig;
 
 /// The shape of a tensor.
@@ -594,7 +600,7 @@ typedef struct rsq_layer_info {
     char name[RSQ_NAME_BYTES];
     /// The operator as ONNX calls it, such as "Conv".
     char op_type[RSQ_SHORT_NAME_BYTES];
-    /// Why the layer stays float; empty for an int8 layer.
+    /// Why the layer stays float, or has one set of activation qparams where one a channel was asked for; empty for other int8 layers.
     char reason[RSQ_NAME_BYTES];
 } rsq_layer_info;
 

@@ -52,7 +52,8 @@ fn layout_conditions() -> Vec<String> {
         }
         rsq_layer_qconfig {
             struct_size, precision, activation_dtype, activation_scheme, activation_reduce_range, activation_observer,
-            activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, activation_rule, percentile
+            activation_solver, activation_grain, weight_granularity, weight_scheme, weight_reduce_range, activation_rule, percentile,
+            activation_granularity, reserved
         }
         rsq_tensor_info { struct_size, dtype, rank, name_length, dims, name }
         rsq_node_info { struct_size, name_length, input_count, reserved, name, op_type }

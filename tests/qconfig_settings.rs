@@ -65,6 +65,8 @@ fn settings() -> Vec<(&'static str, LayerSettings)> {
         ("solver min_max", activation(|a| a.solver = Some(SolverKind::MinMax))),
         ("solver percentile", activation(|a| a.solver = Some(SolverKind::Percentile { p: 99.0 }))),
         ("solver entropy on min_max", activation(|a| (a.observer, a.solver) = (Some(ObserverKind::MinMax), Some(SolverKind::Entropy)))),
+        ("per channel", activation(|a| (a.observer, a.per_channel) = (Some(ObserverKind::MinMax), Some(true)))),
+        ("per channel of a histogram", activation(|a| a.per_channel = Some(true))),
         ("per row", activation(|a| a.grain = Some(Grain::PerRow))),
         ("per tensor grain", activation(|a| a.grain = Some(Grain::PerTensor))),
         ("weights per tensor", weight(|w| w.per_channel = Some(false))),

@@ -98,6 +98,38 @@ TEST_CASE("settings that are none are refused") {
     CHECK(weighted_layers(converted(qconfig)).floats == 0);
 }
 
+TEST_CASE("activation qparams of each channel are for depthwise convolutions, and others say so or are refused") {
+    rsquant::LayerQConfig layer;
+    layer.activation_granularity = RSQ_GRANULARITY_PER_CHANNEL;
+    rsquant::QConfig histogram = rsquant::QConfig::default_static();
+    histogram.set("op:Conv", layer);
+    CHECK_ERROR(rsquant::Prepared::make(Resnet::graph(), histogram), RSQ_INVALID_ARGUMENT, "min_max");
+    rsquant::QConfig qconfig = rsquant::QConfig::default_static();
+    layer.activation_observer = RSQ_OBSERVER_MIN_MAX;
+    qconfig.set("op:Conv", layer);
+    CHECK(std::string(qconfig.to_json()).find("\"per_channel\": true") != std::string::npos);
+    // Depthwise layers alone, from [n, 21, 13, 12].
+    const std::string network = test::kNetworks + "/conv_depthwise/";
+    const auto converted_from = [&](const rsquant::QConfig& settings) {
+        rsquant::Prepared prepared = rsquant::Prepared::make(rsquant::Graph::from_onnx_file(network + "model.onnx"), settings);
+        prepared.calibrate({test::read_floats(network + "input0.f32"), {2, 21, 13, 12}});
+        return rsquant::Model(prepared.convert());
+    };
+    const rsquant::Model by_channel = converted_from(qconfig);
+    const rsquant::LayerInfo depthwise = by_channel.layer(0);
+    CHECK(depthwise.precision == RSQ_PRECISION_INT8_STATIC);
+    CHECK(depthwise.reason_length == 0);
+    CHECK(depthwise.has_input_qparams == 0);
+    const rsquant::Model others = converted(qconfig);
+    const rsquant::LayerInfo convolution = others.layer(0);
+    CHECK(convolution.precision == RSQ_PRECISION_INT8_STATIC);
+    CHECK(convolution.has_input_qparams == 1);
+    CHECK(std::string(convolution.reason).find("depthwise") != std::string::npos);
+    qconfig.set_strict(true);
+    CHECK_ERROR(rsquant::Prepared::make(Resnet::graph(), qconfig), RSQ_UNSUPPORTED, "each channel");
+    CHECK(rsquant::LayerInfo(converted_from(qconfig).layer(0)).reason_length == 0);
+}
+
 TEST_CASE("a scope that matches nothing is an error that names it") {
     rsquant::QConfig qconfig = rsquant::QConfig::default_static();
     rsquant::LayerQConfig layer;

@@ -51,7 +51,7 @@ pub struct rsq_layer_info {
     pub name: [c_char; RSQ_NAME_BYTES],
     /// The operator as ONNX calls it, such as "Conv".
     pub op_type: [c_char; RSQ_SHORT_NAME_BYTES],
-    /// Why the layer stays float; empty for an int8 layer.
+    /// Why the layer stays float, or has one set of activation qparams where one a channel was asked for; empty for other int8 layers.
     pub reason: [c_char; RSQ_NAME_BYTES],
 }
 

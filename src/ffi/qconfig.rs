@@ -110,11 +110,17 @@ pub struct rsq_layer_qconfig {
     pub activation_rule: i32,
     /// With `RSQ_SOLVER_PERCENTILE`: the share of values to keep, above 0, up to 100; 0: 99.99.
     pub percentile: f64,
+    /// `RSQ_GRANULARITY_PER_CHANNEL`: depthwise convolutions have fixed activation qparams of each channel; needs
+    /// `RSQ_OBSERVER_MIN_MAX`. A layer that cannot have them has one set for the tensor, and `rsq_model_layer_info` tells why; with
+    /// strict that is an error. `RSQ_GRANULARITY_PER_TENSOR`: the default.
+    pub activation_granularity: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 // SAFETY: repr(C), size first, integers and a float, none larger than the alignment.
 unsafe impl OptionStruct for rsq_layer_qconfig {}
-const _: () = assert!(size_of::<rsq_layer_qconfig>() == 56);
+const _: () = assert!(size_of::<rsq_layer_qconfig>() == 64);
 
 /// The choice that a field's number stands for: none for 0, the first for 1, and so on.
 pub(super) fn named_choice<T: Copy>(number: i32, name: impl std::fmt::Display, choices: &[T]) -> Outcome<Option<T>> {
@@ -137,6 +143,9 @@ const OFF_ON: [bool; 2] = [false, true];
 
 impl rsq_layer_qconfig {
     fn to_core(self) -> Outcome<LayerSettings> {
+        if self.reserved != 0 {
+            return Err(Failure::invalid(format!("rsq_layer_qconfig.reserved is {}; 0 is needed", self.reserved)));
+        }
         let mode = choice(self.precision, "precision", &[Mode::Static, Mode::Dynamic, Mode::Float])?;
         Ok(LayerSettings { mode, activation: self.activation()?, weight: self.weight()? })
     }
@@ -154,6 +163,7 @@ impl rsq_layer_qconfig {
             reduce_range: choice(self.activation_reduce_range, "activation_reduce_range", &OFF_ON)?,
             observer: choice(self.activation_observer, "activation_observer", &OBSERVERS)?,
             solver: self.solver()?,
+            per_channel: choice(self.activation_granularity, "activation_granularity", &[false, true])?,
             grain: choice(self.activation_grain, "activation_grain", &[Grain::PerSample, Grain::PerRow, Grain::PerTensor])?,
             rule: choice(self.activation_rule, "activation_rule", &[DynamicRule::Native, DynamicRule::Torch])?,
         })
@@ -313,7 +323,7 @@ mod tests {
     use super::*;
 
     const KEEP: rsq_layer_qconfig = rsq_layer_qconfig {
-        struct_size: 56,
+        struct_size: 64,
         precision: 0,
         activation_dtype: 0,
         activation_scheme: 0,
@@ -325,6 +335,8 @@ mod tests {
         weight_scheme: 0,
         weight_reduce_range: 0,
         activation_rule: 0,
+        activation_granularity: 0,
+        reserved: 0,
         percentile: 0.0,
     };
 
@@ -347,6 +359,7 @@ mod tests {
             weight_scheme: RSQ_SCHEME_SYMMETRIC,
             weight_reduce_range: RSQ_OFF,
             activation_rule: RSQ_RULE_TORCH,
+            activation_granularity: RSQ_GRANULARITY_PER_CHANNEL,
             ..KEEP
         };
         let expected = LayerSettings {
@@ -357,6 +370,7 @@ mod tests {
                 reduce_range: Some(true),
                 observer: Some(ObserverKind::TorchHistogram),
                 solver: Some(SolverKind::Auto),
+                per_channel: Some(true),
                 grain: Some(Grain::PerRow),
                 rule: Some(DynamicRule::Torch),
             },
@@ -387,6 +401,8 @@ mod tests {
         refused(rsq_layer_qconfig { activation_solver: i32::MAX, ..KEEP }, ".activation_solver");
         refused(rsq_layer_qconfig { weight_scheme: i32::MIN, ..KEEP }, ".weight_scheme");
         refused(rsq_layer_qconfig { activation_rule: 3, ..KEEP }, ".activation_rule");
+        refused(rsq_layer_qconfig { reserved: 1, ..KEEP }, ".reserved");
+        refused(rsq_layer_qconfig { activation_granularity: 3, ..KEEP }, ".activation_granularity");
         refused(rsq_layer_qconfig { percentile: 99.0, ..KEEP }, ".percentile");
         for percentile in [-1.0, 100.5, f64::NAN, f64::INFINITY] {
             refused(rsq_layer_qconfig { activation_solver: RSQ_SOLVER_PERCENTILE, percentile, ..KEEP }, ".percentile");

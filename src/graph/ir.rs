@@ -54,6 +54,19 @@ impl QuantizedType {
     }
 }
 
+/// Bytes of an image whose channels (axis 1) each have fixed qparams. Only depthwise convolutions read it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ChannelQuantizedType {
+    /// `[c]` f32.
+    pub scales: ConstantId,
+    /// `[c]` i32, of the bytes.
+    pub zero_points: ConstantId,
+    /// Smallest byte, as in [`QuantizedType`].
+    pub low: u8,
+    /// Largest byte.
+    pub high: u8,
+}
+
 /// How a value's elements are held at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +75,8 @@ pub enum ValueType {
     F32,
     /// u8 with fixed qparams.
     Quantized(QuantizedType),
+    /// u8 with fixed qparams of each channel.
+    QuantizedByChannel(ChannelQuantizedType),
     /// u8 whose qparams are solved in each run, one set a sample (made by [`Op::DynamicQuantize`]).
     DynamicQuantized,
 }

@@ -14,7 +14,7 @@ pub mod window;
 
 pub use batch_norm::BatchNorm;
 pub use builder::{Conv2dAttributes, GraphBuilder, LayerFloats, RecurrentArrays, RecurrentAttributes, RecurrentInputs, RecurrentOutputs};
-pub use ir::{Constant, ConstantId, Graph, Node, QuantizedType, Value, ValueId, ValueType};
+pub use ir::{ChannelQuantizedType, Constant, ConstantId, Graph, Node, QuantizedType, Value, ValueId, ValueType};
 pub use ops::{Binary, Bounds, Conv2d, ConvWeights, Linear, Op, Padding, Pool, Reshape, Slice, Unary};
 pub use recurrent::{Direction, DirectionWeights, Recurrent, RecurrentCell, RecurrentOutput};
 pub use sample_independence::keeps_samples_apart;

@@ -47,6 +47,45 @@ impl Quantizer {
     }
 }
 
+/// A quantizer a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelQuantizer {
+    inverse_scales: Vec<f32>,
+    zero_points: Vec<i32>,
+    lows: Vec<f32>,
+    highs: Vec<f32>,
+}
+
+impl ChannelQuantizer {
+    /// For bytes `qmin..=qmax`, as [`Quantizer::new`].
+    pub fn new(qparams: impl Iterator<Item = QParams>, qmin: u8, qmax: u8) -> Self {
+        let mut all = Self { inverse_scales: Vec::new(), zero_points: Vec::new(), lows: Vec::new(), highs: Vec::new() };
+        for Quantizer { inverse_scale, zero_point, low, high } in qparams.map(|qparams| Quantizer::new(qparams, qmin, qmax)) {
+            all.inverse_scales.push(inverse_scale);
+            all.zero_points.push(zero_point);
+            all.lows.push(low);
+            all.highs.push(high);
+        }
+        all
+    }
+
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.zero_points.len()
+    }
+
+    /// Of one channel.
+    #[inline(always)]
+    fn of(&self, channel: usize) -> Quantizer {
+        Quantizer {
+            inverse_scale: self.inverse_scales[channel],
+            zero_point: self.zero_points[channel],
+            low: self.lows[channel],
+            high: self.highs[channel],
+        }
+    }
+}
+
 /// Pixels of a block whose planes are interleaved together: their bytes stay in L1.
 const INTERLEAVE_PIXELS: usize = 64;
 
@@ -85,6 +124,32 @@ multiversion! {
             }
             pixel[c..].fill(quantizer.zero_byte());
         }
+    }
+
+    /// Quantizes dense pixels `[pixels][c]` into `[pixels][c_stride]`, each channel by its own quantizer; 0 behind the channels.
+    pub fn quantize_pixels(src: &[f32], c_stride: usize, quantizer: &ChannelQuantizer, dst: &mut [u8]) {
+        let c = quantizer.channels();
+        let tables = (&quantizer.inverse_scales[..c], &quantizer.zero_points[..c], &quantizer.lows[..c], &quantizer.highs[..c]);
+        for (pixel, src) in dst.chunks_exact_mut(c_stride).zip(src.chunks_exact(c)) {
+            let (bytes, padding) = pixel.split_at_mut(c);
+            for (channel, (q, &x)) in bytes.iter_mut().zip(src).enumerate() {
+                let (inverse_scale, zero_point) = (tables.0[channel], tables.1[channel]);
+                *q = Quantizer { inverse_scale, zero_point, low: tables.2[channel], high: tables.3[channel] }.byte(x);
+            }
+            padding.fill(0);
+        }
+    }
+
+    /// Quantizes planes, channel `i` at `src[i * plane_stride..]`, into `[pixels][c_stride]`, each by its own quantizer; 0 behind them.
+    pub fn quantize_planes(src: &[f32], plane_stride: usize, c_stride: usize, quantizer: &ChannelQuantizer, dst: &mut [u8]) {
+        let c = quantizer.channels();
+        for channel in 0..c {
+            let one = quantizer.of(channel);
+            for (pixel, &x) in dst.chunks_exact_mut(c_stride).zip(&src[channel * plane_stride..]) {
+                pixel[channel] = one.byte(x);
+            }
+        }
+        dst.chunks_exact_mut(c_stride).for_each(|pixel| pixel[c..].fill(0));
     }
 
     /// Quantizes planes of `pixels` floats, channel `i` at `src[i * plane_stride..]`, into `[pixels][c_stride]` with

@@ -1,8 +1,8 @@
 use super::*;
 use crate::error::Error;
 use crate::graph::{
-    Binary, Bounds, Constant, ConstantId, Conv2d, ConvWeights, Graph, Linear, Node, Op, Padding, Pool, QuantizedType, Reshape, ValueId,
-    ValueType,
+    Binary, Bounds, ChannelQuantizedType, Constant, ConstantId, Conv2d, ConvWeights, Graph, Linear, Node, Op, Padding, Pool, QuantizedType,
+    Reshape, ValueId, ValueType,
 };
 use crate::packed::{self, SLACK_BYTES, WeightShape};
 use crate::quantize::QParams;

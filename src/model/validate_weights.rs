@@ -56,7 +56,7 @@ pub(super) fn check_weights(
     inputs: impl Iterator<Item = ValueType> + Clone,
     dst: ValueType,
 ) -> Result<()> {
-    check_types(weights, inputs, dst)?;
+    check_types(weights, depthwise, inputs, dst)?;
     check_constants(graph, weights, shape, groups, depthwise)
 }
 
@@ -82,14 +82,16 @@ pub(super) fn check_constants(graph: &Graph, weights: &ConvWeights, shape: Weigh
     }
 }
 
-/// Static weights take bytes of fixed qparams and give bytes or floats, dynamic ones take bytes of qparams made at run
+/// Static weights take bytes of fixed qparams (of each channel, where the layer is depthwise) and give bytes or floats, dynamic ones take bytes of qparams made at run
 /// time and give floats; a residual is bytes where the output is.
-fn check_types(weights: &ConvWeights, mut inputs: impl Iterator<Item = ValueType> + Clone, dst: ValueType) -> Result<()> {
+fn check_types(weights: &ConvWeights, depthwise: bool, mut inputs: impl Iterator<Item = ValueType> + Clone, dst: ValueType) -> Result<()> {
     let all = inputs.clone();
     let (src, residual) = (inputs.next(), inputs.next());
     let (kind, src_fits) = match weights {
         ConvWeights::Float { .. } | ConvWeights::PackedFloat { .. } => ("float", src == Some(ValueType::F32)),
-        ConvWeights::Static { .. } => ("static", src.is_some_and(is_quantized)),
+        ConvWeights::Static { .. } => {
+            ("static", src.is_some_and(|src| is_quantized(src) || depthwise && matches!(src, ValueType::QuantizedByChannel(_))))
+        }
         ConvWeights::Dynamic { .. } => ("dynamic", src == Some(ValueType::DynamicQuantized)),
     };
     let dst_fits = dst == ValueType::F32 || (kind == "static" && is_quantized(dst));

@@ -9,6 +9,7 @@ use super::matmul::MatMulStep;
 use super::movement::MoveStep;
 use super::pool::{GlobalAverageStep, PoolStep, Pooling, average_params};
 use super::quantization::{DequantizeStep, DynamicQuantizeStep, ImageRangeStep, QuantizeStep};
+use super::quantize_channels::QuantizeChannelsStep;
 use super::quantize_rows::QuantizeRowsStep;
 use super::recurrent::{DirectionProducts, FloatMatrix, Int8Matrix, Product, RecurrentStep};
 use super::reduction::{Reduction, ReductionStep};
@@ -194,7 +195,13 @@ impl Builder<'_> {
                 let inputs = std::iter::once(src).chain(inputs).collect();
                 Box::new(RecurrentStep::new(info, isa, layer, self.recurrent_products(layer)?, inputs, dst, name)?)
             }
-            Op::Quantize => Box::new(QuantizeStep::new(info, isa, self.bytes(self.node.output)?, src, dst)),
+            Op::Quantize => match self.ty(self.node.output) {
+                ValueType::QuantizedByChannel(ty) => {
+                    let tables = [self.data(ty.scales), self.data(ty.zero_points)];
+                    Box::new(QuantizeChannelsStep::new(info, isa, tables, [ty.low, ty.high], src, dst)?)
+                }
+                _ => Box::new(QuantizeStep::new(info, isa, self.bytes(self.node.output)?, src, dst)),
+            },
             Op::Dequantize => Box::new(DequantizeStep { info, isa, qparams: self.bytes(self.node.inputs[0])?.qparams, src, dst }),
             Op::DynamicQuantize | Op::DynamicQuantizeBy(_) => self.dynamic_quantize(part, src, qparams, dst)?,
         })
@@ -232,8 +239,13 @@ impl Builder<'_> {
                 });
             }
             ConvWeights::Static { panels, tap_sums, mult, bias } => {
-                let zero_point = self.bytes(self.node.inputs[0])?.qparams.zero_point;
-                (self.int8_weights([*panels, *tap_sums, *mult, *bias]), OutputScale::Static { zero_point })
+                let scale = match self.ty(self.node.inputs[0]) {
+                    ValueType::QuantizedByChannel(ty) if depthwise => {
+                        OutputScale::StaticChannels { zero_points: self.data(ty.zero_points) }
+                    }
+                    _ => OutputScale::Static { zero_point: self.bytes(self.node.inputs[0])?.qparams.zero_point },
+                };
+                (self.int8_weights([*panels, *tap_sums, *mult, *bias]), scale)
             }
             ConvWeights::Dynamic { panels, tap_sums, scale, bias } => {
                 let (table, int8) = (self.table(qparams)?, self.int8_weights([*panels, *tap_sums, *scale, *bias]));

@@ -10,6 +10,7 @@ mod matmul;
 mod movement;
 mod pool;
 mod quantization;
+mod quantize_channels;
 mod quantize_rows;
 mod recurrent;
 mod reduction;

@@ -32,7 +32,7 @@ pub struct LayerInfo {
     pub operator: String,
     /// How it runs.
     pub precision: LayerPrecision,
-    /// Why it runs in float; empty otherwise.
+    /// Why it runs in float, or with one set of activation qparams where one a channel was asked for; empty otherwise.
     #[serde(default)]
     pub reason: String,
     /// Qparams of its first input, where fixed.

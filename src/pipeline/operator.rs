@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::passes::pack_float::WeightLayout;
-use crate::graph::passes::quantize_weights::{PackedPanels, pack_weights, static_from_packed};
+use crate::graph::passes::quantize_weights::{InputScales, PackedPanels, pack_weights, static_from_packed};
 use crate::graph::window::conv_window;
 use crate::graph::{Bounds, Conv2d, Graph, Linear, Node, Op, Padding, QuantizedType, ValueType};
 use crate::kernels::VectorIsa;
@@ -305,7 +305,16 @@ impl Operator {
             tensors.push(tensor(Slot::Input(1), &dst_dims, data.sizes.out_channels, element, options.strides[2], "residual")?);
         }
         let residual = tensors.get(1).cloned();
-        let packed = static_from_packed(&mut graph, name, data.layout, &data.panels, &data.scales, &data.bias, options.input, scale)?;
+        let packed = static_from_packed(
+            &mut graph,
+            name,
+            data.layout,
+            &data.panels,
+            &data.scales,
+            &data.bias,
+            InputScales::One(options.input.scale),
+            scale,
+        )?;
         let node = Node { name: name.to_owned(), op: op(packed), inputs, output: graph.add_value("dst", output_type) };
         let places = StepInputs { inputs: tensors, qparams: None, output: dst.clone() };
         let step = build_step(&graph, &node, 0, places, &Kernels::best(context.max_isa()))?;

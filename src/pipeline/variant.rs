@@ -3,12 +3,12 @@
 //! A layer that is int8 in such a variant reads bytes with the qparams that it has where all layers are int8. With fewer int8
 //! layers fewer tensors are bytes, never others, so those qparams are always there.
 use super::model::{LayerPrecision, Model};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, types_of};
 use crate::error::{Error, Result};
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision, assign};
-use crate::graph::passes::lower_to_int8;
+use crate::graph::passes::lower_to_int8::{self, ChannelQParams};
 use crate::graph::shape_inference::infer_shapes;
-use crate::graph::{Graph, Node, QuantizedType};
+use crate::graph::{Graph, Node};
 use crate::isa::FloatControl;
 use crate::quantize::{QConfig, QuantizedWeights, Recipe, Solved};
 
@@ -21,6 +21,8 @@ pub(super) struct Variants<'a> {
     weights: Vec<Option<QuantizedWeights>>,
     /// Of each tied set where all are int8.
     solved: Vec<Solved>,
+    /// Of each tensor with qparams of each channel where all are int8.
+    by_channel: Vec<ChannelQParams>,
 }
 
 /// What becomes of the nodes of a variant, and the qparams of its tied sets.
@@ -28,6 +30,7 @@ struct Assigned {
     qconfig: QConfig,
     assignment: Assignment,
     solved: Vec<Solved>,
+    by_channel: Vec<ChannelQParams>,
 }
 
 /// Which nodes a variant leaves in float, by node.
@@ -47,6 +50,7 @@ impl<'a> Variants<'a> {
             shapes: infer_shapes(graph, &placement.dims)?,
             weights: lower_to_int8::quantize_all_weights(graph, &placement.assignment)?,
             solved: prepared.solve_all()?,
+            by_channel: prepared.solve_channels()?,
         })
     }
 
@@ -87,9 +91,8 @@ impl<'a> Variants<'a> {
     pub fn model(&self, mask: &FloatMask, reason: &dyn Fn(usize) -> Option<String>) -> Result<Model> {
         let _float_control = FloatControl::set_default();
         let graph = self.prepared.graph().graph();
-        let Assigned { assignment, solved, .. } = self.assign(graph, mask)?;
-        let types = solved.iter().zip(&assignment.tied).map(|(solved, set)| QuantizedType::new(solved.qparams, set.activation.target()));
-        let types: Vec<QuantizedType> = types.collect();
+        let Assigned { assignment, solved, by_channel, .. } = self.assign(graph, mask)?;
+        let types = types_of(&assignment, &solved, by_channel);
         let (lowered, mut layers) = self.prepared.lower_as(&assignment, &types, &self.weights)?;
         for (node, layer) in layers.iter_mut().enumerate() {
             if let (LayerPrecision::Float, true, Some(reason)) = (layer.precision, mask[node], reason(node)) {
@@ -105,13 +108,14 @@ impl<'a> Variants<'a> {
     /// As [`Variants::model`].
     pub fn recipe(&self, mask: &FloatMask) -> Result<Recipe> {
         let _float_control = FloatControl::set_default();
-        let Assigned { qconfig, assignment, solved } = self.assign(self.prepared.graph().graph(), mask)?;
-        self.prepared.recipe_of(&qconfig, &assignment, &solved, &self.weights)
+        let Assigned { qconfig, assignment, solved, by_channel } = self.assign(self.prepared.graph().graph(), mask)?;
+        self.prepared.recipe_of(&qconfig, &assignment, (&solved, &by_channel), &self.weights)
     }
 
     fn assign(&self, graph: &Graph, mask: &FloatMask) -> Result<Assigned> {
         let qconfig = self.qconfig(mask)?;
         let all = &self.prepared.placed()?.assignment;
+        let all_by_channel = &all.by_channel;
         let mut assignment = assign(graph, &qconfig, &self.shapes)?;
         let mut origins = vec![None; assignment.tied.len()];
         for (mine, theirs) in assignment.set_of.iter().zip(&all.set_of) {
@@ -126,7 +130,13 @@ impl<'a> Variants<'a> {
             set.activation = all.tied[origin].activation;
             solved.push(self.solved[origin]);
         }
-        Ok(Assigned { qconfig, assignment, solved })
+        let mut by_channel = Vec::new();
+        for tensor in &assignment.by_channel {
+            let origin = all_by_channel.iter().position(|other| other.value == tensor.value);
+            let origin = origin.ok_or_else(|| Error::Graph(format!("tensor {} has no qparams", graph.value(tensor.value).name)))?;
+            by_channel.push(self.by_channel[origin].clone());
+        }
+        Ok(Assigned { qconfig, assignment, solved, by_channel })
     }
 
     /// The prepared graph.

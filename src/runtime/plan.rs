@@ -183,7 +183,7 @@ impl Planner<'_> {
         let shape = shape.ok_or_else(|| Error::Graph(format!("value {} has no shape", self.graph.value(value).name)))?;
         let element = match self.graph.value(value).ty {
             ValueType::F32 => Element::F32,
-            ValueType::Quantized(_) | ValueType::DynamicQuantized => Element::U8,
+            ValueType::Quantized(_) | ValueType::QuantizedByChannel(_) | ValueType::DynamicQuantized => Element::U8,
         };
         let order = if shape.len() == 4 { order } else { Order::RowMajor };
         Ok(TensorLayout::new(shape, element, order))

@@ -141,9 +141,12 @@ static void check_settings(void) {
         checking("rsq_qconfig_set", "scope", scopes[i]);
         check_status(rsq_qconfig_set(qconfig, scopes[i], &layer), RSQ_INVALID_ARGUMENT);
     }
-    /* Each setting, from precision to activation_rule. */
-    for (field = sizeof(uint32_t); field < offsetof(rsq_layer_qconfig, percentile); field += sizeof(int32_t)) {
+    /* Each setting but the percentile, which is no choice. */
+    for (field = sizeof(uint32_t); field < sizeof layer; field += sizeof(int32_t)) {
         const int32_t never[] = {-1, 99, INT32_MAX};
+        if (field >= offsetof(rsq_layer_qconfig, percentile) && field < offsetof(rsq_layer_qconfig, activation_granularity)) {
+            continue;
+        }
         for (i = 0; i < sizeof never / sizeof *never; ++i) {
             rsq_layer_qconfig wrong = layer;
             memcpy((char *)&wrong + field, &never[i], sizeof *never);

@@ -3,6 +3,7 @@
 //! Convolutions and linear layers run in int8 where the qconfig asks for it, recurrent layers in dynamic int8. Other operators follow: one runs in int8
 //! when its output is wanted as bytes. Operators that move bytes (max pooling, clamps, reshapes, transposes, zero
 //! padding, concatenation) tie the qparams of their tensors.
+use super::by_channel::{self, ChannelTensor};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Graph, Node, Op, ValueId};
 use crate::memory;
@@ -33,6 +34,10 @@ pub struct TiedTensors {
 /// What [`assign`] decides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
+    /// Images that depthwise convolutions read with qparams of each channel: made of floats, besides the tied sets.
+    pub by_channel: Vec<ChannelTensor>,
+    /// For each node why it does not have activation qparams of each channel though it was asked for; empty otherwise.
+    pub notes: Vec<String>,
     /// One a node.
     pub nodes: Vec<NodePrecision>,
     /// The qconfig of each node.
@@ -84,7 +89,7 @@ fn multiplies_alike(a: Option<&[usize]>, b: Option<&[usize]>) -> bool {
 }
 
 /// Products of one output: `None` for nodes without weights.
-fn depth(op: &Op) -> Option<usize> {
+pub(super) fn depth(op: &Op) -> Option<usize> {
     match op {
         Op::Conv2d(conv) => Some(conv.in_channels / conv.groups * conv.kernel[0] * conv.kernel[1]),
         Op::Linear(linear) => Some(linear.in_features),
@@ -120,6 +125,7 @@ impl Ties {
 /// `strict` for the first layer that asked for int8 and stays float.
 pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -> Result<Assignment> {
     let settings = graph.nodes.iter().map(|node| qconfig.resolve(node.op.name(), &node.name)).collect::<Result<Vec<LayerQConfig>>>()?;
+    let channels = by_channel::decide(graph, &settings, shapes, qconfig.strict)?;
     let mut wanted = vec![false; graph.values.len()];
     let mut nodes = vec![NodePrecision::Static; graph.nodes.len()];
     let mut ties = Ties((0..graph.values.len()).collect());
@@ -141,7 +147,7 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
                 NodePrecision::Float("recurrent layers have no static int8 form, only a dynamic one".into())
             }
             (Some(_), Mode::Static) => {
-                wanted[node.inputs[0].index()] = true;
+                wanted[node.inputs[0].index()] |= !channels.holds(node.inputs[0]);
                 if let (true, Some(residual)) = (output_wanted, node.inputs.get(1)) {
                     wanted[residual.index()] = true;
                 }
@@ -150,6 +156,7 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
             (None, Mode::Dynamic) => NodePrecision::Float("dynamic quantization covers convolutions, linear and recurrent layers".into()),
             (None, Mode::Static) => match follow(graph, node, shapes) {
                 Follow::No(reason) => NodePrecision::Float(reason.into()),
+                _ if channels.holds(node.output) => NodePrecision::Float("its reader makes bytes of each channel from floats".into()),
                 _ if !output_wanted => NodePrecision::Float("no int8 operator reads its output".into()),
                 kind => {
                     for &input in &node.inputs {
@@ -167,7 +174,8 @@ pub fn assign(graph: &Graph, qconfig: &QConfig, shapes: &[Option<Vec<usize>>]) -
         refuse_float_layers(graph, &settings, &nodes)?;
     }
     let (set_of, tied) = tied_sets(graph, &settings, &nodes, &wanted, &mut ties, shapes)?;
-    let assignment = Assignment { nodes, settings, set_of, tied };
+    let by_channel::Decided { tensors, notes } = channels;
+    let assignment = Assignment { by_channel: tensors, notes, nodes, settings, set_of, tied };
     super::unused_settings::refuse(graph, qconfig, &assignment)?;
     Ok(assignment)
 }
@@ -221,7 +229,7 @@ fn tied_sets(
             let Some(set) = set_of[input.index()] else { continue };
             let is_layer = depth(&node.op).is_some() && position == 0;
             match chosen[set] {
-                Some((other, true)) if is_layer && settings[other].activation != settings[index].activation => {
+                Some((other, true)) if is_layer && settings[other].activation.per_tensor() != settings[index].activation.per_tensor() => {
                     let names = format!("{} and {}", graph.nodes[other].name, node.name);
                     return Err(Error::InvalidArgument(format!(
                         "contradictory settings: {names} read the same tensor ({}) with different activation settings",
@@ -239,7 +247,7 @@ fn tied_sets(
         .zip(chosen)
         .map(|(observed, chosen)| {
             let (node, _) = chosen.ok_or_else(|| Error::Graph("a quantized tensor has no reader".into()))?;
-            Ok(TiedTensors { observed, activation: settings[node].activation })
+            Ok(TiedTensors { observed, activation: settings[node].activation.per_tensor() })
         })
         .collect::<Result<Vec<_>>>()?;
     Ok((set_of, tied))

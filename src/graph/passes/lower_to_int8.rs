@@ -2,9 +2,9 @@
 //! where they are wanted, and conversions where int8 and float meet.
 use super::assign_precision::{Assignment, NodePrecision};
 use super::pack_float::{FloatWeights, WeightLayout, float_weights};
-use super::quantize_weights::{dynamic_weights, static_weights};
+use super::quantize_weights::{InputScales, dynamic_weights, static_weights};
 use crate::error::{Error, Result};
-use crate::graph::{Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
+use crate::graph::{ChannelQuantizedType, Constant, ConvWeights, Graph, Node, Op, QuantizedType, Unary, ValueId, ValueType};
 use crate::memory;
 use crate::quantize::{DynamicQuantization, LayerQConfig, QuantizedWeights, quantize_weights, quantize_weights_with};
 use crate::tensor::{DType, SharedBytes};
@@ -14,16 +14,35 @@ use std::collections::HashMap;
 /// Quantizes an operator's function over all 256 bytes; provided by the caller, which knows the float kernels.
 pub type UnaryFunction<'a> = &'a (dyn Fn(Unary, &[f32]) -> Vec<f32> + Sync);
 
+/// Solved qparams of an image's channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelQParams {
+    /// `[c]`.
+    pub scales: Vec<f32>,
+    /// `[c]`, of the bytes.
+    pub zero_points: Vec<i32>,
+}
+
+/// What the solved qparams of an assignment's tensors make of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SolvedTypes {
+    /// One for each tied set.
+    pub tied: Vec<QuantizedType>,
+    /// One for each tensor of `by_channel`.
+    pub by_channel: Vec<ChannelQParams>,
+}
+
 struct Lowering<'a> {
     source: &'a Graph,
     assignment: &'a Assignment,
-    /// One for each tied set.
-    types: &'a [QuantizedType],
+    types: &'a SolvedTypes,
     unary: UnaryFunction<'a>,
     lowered: Graph,
     /// The forms in which each source value exists: float, bytes, bytes with run-time qparams.
     float: Vec<Option<ValueId>>,
     bytes: Vec<Option<ValueId>>,
+    /// Bytes with qparams of each channel, one for each tensor of `by_channel`.
+    channel_bytes: Vec<Option<ValueId>>,
     dynamic: HashMap<(ValueId, DynamicQuantization), ValueId>,
 }
 
@@ -40,14 +59,14 @@ pub fn quantize_all_weights(source: &Graph, assignment: &Assignment) -> Result<V
     weights.into_iter().collect()
 }
 
-/// Lowers `source`. `types` has the solved type of each set of `assignment.tied`, `weights` the integers of each node's.
+/// Lowers `source`. `types` has what was solved for each tensor that `assignment` holds as bytes, `weights` the integers of each node's.
 ///
 /// # Errors
 /// Multipliers that are not finite, naming the node; out of memory.
 pub fn run(
     source: &Graph,
     assignment: &Assignment,
-    types: &[QuantizedType],
+    types: &SolvedTypes,
     weights: &[Option<QuantizedWeights>],
     unary: UnaryFunction<'_>,
 ) -> Result<Graph> {
@@ -60,6 +79,7 @@ pub fn run(
         lowered: Graph::default(),
         float: vec![None; count],
         bytes: vec![None; count],
+        channel_bytes: vec![None; assignment.by_channel.len()],
         dynamic: HashMap::new(),
     };
     for &input in &source.inputs {
@@ -117,7 +137,7 @@ impl Lowering<'_> {
 
     /// The type of a source value that is held as bytes.
     fn byte_type(&self, value: ValueId) -> Option<QuantizedType> {
-        self.assignment.set_of[value.index()].map(|set| self.types[set])
+        self.assignment.set_of[value.index()].map(|set| self.types.tied[set])
     }
 
     fn push(&mut self, name: String, op: Op, inputs: Vec<ValueId>, output_name: String, ty: ValueType) -> ValueId {
@@ -155,6 +175,34 @@ impl Lowering<'_> {
         let made = format!("{name}/quantized");
         let id = self.push(format!("{name}/quantize"), Op::Quantize, vec![float], made, ValueType::Quantized(ty));
         self.bytes[value.index()] = Some(id);
+        Ok(id)
+    }
+
+    /// Which of the tensors with qparams of each channel a source value is.
+    fn by_channel(&self, value: ValueId) -> Option<usize> {
+        self.assignment.by_channel.iter().position(|tensor| tensor.value == value)
+    }
+
+    /// The form of tensor `index` of `by_channel` as bytes with qparams of each channel: made of its floats.
+    fn channel_bytes(&mut self, index: usize) -> Result<ValueId> {
+        if let Some(id) = self.channel_bytes[index] {
+            return Ok(id);
+        }
+        let tensor = &self.assignment.by_channel[index];
+        let ChannelQParams { scales, zero_points } = &self.types.by_channel[index];
+        let (low, high) = tensor.activation.target().held_range();
+        let mut table = |dtype: DType, data: SharedBytes| {
+            let constant = Constant { dtype, dims: vec![tensor.channels], data };
+            self.lowered.add_constant(constant)
+        };
+        let scales = table(DType::F32, SharedBytes::copy_of(scales)?);
+        let zero_points = table(DType::I32, SharedBytes::copy_of(zero_points)?);
+        let ty = ChannelQuantizedType { scales, zero_points, low: low as u8, high: high as u8 };
+        let name = self.name(tensor.value).to_owned();
+        let float = self.float(tensor.value)?;
+        let (node, made) = (format!("{name}/quantize_channels"), format!("{name}/quantized_channels"));
+        let id = self.push(node, Op::Quantize, vec![float], made, ValueType::QuantizedByChannel(ty));
+        self.channel_bytes[index] = Some(id);
         Ok(id)
     }
 
@@ -227,9 +275,11 @@ impl Lowering<'_> {
         let float =
             float_weights(self.source, layout, weights)?.ok_or_else(|| Error::Graph(format!("node {} is lowered already", node.name)))?;
         let output_type = self.byte_type(node.output).filter(|_| dynamic.is_none());
-        let input = match dynamic {
-            Some(quantization) => self.dynamic(node.inputs[0], quantization)?,
-            None => self.bytes(node.inputs[0])?,
+        let by_channel = self.by_channel(node.inputs[0]).filter(|_| dynamic.is_none());
+        let input = match (dynamic, by_channel) {
+            (Some(quantization), _) => self.dynamic(node.inputs[0], quantization)?,
+            (None, Some(index)) => self.channel_bytes(index)?,
+            (None, None) => self.bytes(node.inputs[0])?,
         };
         let mut inputs = vec![input];
         if let Some(&residual) = node.inputs.get(1) {
@@ -238,9 +288,15 @@ impl Lowering<'_> {
         let weights = if dynamic.is_some() {
             dynamic_weights(&mut self.lowered, &node.name, layout, quantized, &float)?
         } else {
-            let input = self.byte_type(node.inputs[0]).ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?;
+            let input = match by_channel {
+                Some(index) => InputScales::EachChannel(&self.types.by_channel[index].scales),
+                None => {
+                    let ty = self.byte_type(node.inputs[0]);
+                    InputScales::One(ty.ok_or_else(|| Error::Graph(format!("node {} has no input qparams", node.name)))?.qparams.scale)
+                }
+            };
             let output = output_type.map(|ty| ty.qparams);
-            static_weights(&mut self.lowered, &node.name, layout, quantized, &float, input.qparams, output)?
+            static_weights(&mut self.lowered, &node.name, layout, quantized, &float, input, output)?
         };
         let mut op = node.op.clone();
         match &mut op {

@@ -1,5 +1,6 @@
 //! Passes over graphs. Each rewrites a graph in place and leaves it in execution order.
 pub mod assign_precision;
+pub mod by_channel;
 mod constant_edits;
 pub mod fold_batch_norm;
 pub mod fold_bias;

@@ -68,7 +68,25 @@ fn finite(values: Vec<f32>, what: &str, node: &str) -> Result<Vec<f32>> {
     }
 }
 
-/// Weights for activations with fixed qparams `input`. With an `output` the epilogue makes bytes: `m = (s_a * s_w) / s_y`
+/// Scales of a layer's input: one, or that of each channel of a depthwise convolution.
+#[derive(Debug, Clone, Copy)]
+pub enum InputScales<'a> {
+    /// Of the tensor.
+    One(f32),
+    /// `[c]`.
+    EachChannel(&'a [f32]),
+}
+
+impl InputScales<'_> {
+    fn of(self, channel: usize) -> f64 {
+        f64::from(match self {
+            InputScales::One(scale) => scale,
+            InputScales::EachChannel(scales) => scales[channel],
+        })
+    }
+}
+
+/// Weights for activations with fixed scales `input`. With an `output` the epilogue makes bytes: `m = (s_a * s_w) / s_y`
 /// and `b = bias / s_y`; without, floats: `m = s_a * s_w`, `b = bias` (f64, rounded once: NUMERICS section 5).
 ///
 /// # Errors
@@ -79,7 +97,7 @@ pub fn static_weights(
     layout: WeightLayout,
     quantized: &QuantizedWeights,
     float: &FloatWeights,
-    input: QParams,
+    input: InputScales<'_>,
     output: Option<QParams>,
 ) -> Result<ConvWeights> {
     let packed = pack_weights(layout, &quantized.values)?;
@@ -98,12 +116,12 @@ pub fn static_from_packed(
     packed: &PackedPanels,
     scales: &[f32],
     bias: &[f32],
-    input: QParams,
+    input: InputScales<'_>,
     output: Option<QParams>,
 ) -> Result<ConvWeights> {
     let divisor = output.map_or(1.0, |output| f64::from(output.scale));
-    let multiplier = |scale: &f32| ((f64::from(input.scale) * f64::from(*scale)) / divisor) as f32;
-    let mult = finite(scales.iter().map(multiplier).collect(), "multiplier", node)?;
+    let multiplier = |(channel, scale): (usize, &f32)| ((input.of(channel) * f64::from(*scale)) / divisor) as f32;
+    let mult = finite(scales.iter().enumerate().map(multiplier).collect(), "multiplier", node)?;
     let bias = finite(bias.iter().map(|bias| (f64::from(*bias) / divisor) as f32).collect(), "bias", node)?;
     let (panels, tap_sums) = add_packed(graph, packed);
     let (mult, bias) = (constant(graph, &layout.table(&mult), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);

@@ -11,14 +11,15 @@ fn in_effect(graph: &Graph, assignment: &Assignment, index: usize) -> Effects {
     let node = &graph.nodes[index];
     let has_weights = has_weights(&node.op);
     let reads_as_set = |id: &crate::graph::ValueId| {
-        assignment.set_of[id.index()].is_some_and(|set| assignment.tied[set].activation == assignment.settings[index].activation)
+        assignment.set_of[id.index()]
+            .is_some_and(|set| assignment.tied[set].activation == assignment.settings[index].activation.per_tensor())
     };
     match assignment.nodes[index] {
         NodePrecision::Static => {
             let activation = has_weights || node.inputs.iter().any(reads_as_set);
-            Effects { weight: has_weights, activation, range: activation, grain: false }
+            Effects { weight: has_weights, activation, range: activation, channels: has_weights, grain: false }
         }
-        NodePrecision::Dynamic => Effects { weight: true, activation: false, range: true, grain: true },
+        NodePrecision::Dynamic => Effects { weight: true, activation: false, range: true, channels: false, grain: true },
         NodePrecision::Float(_) => Effects::default(),
     }
 }

@@ -138,3 +138,54 @@ fn values_that_an_operator_cannot_take_are_refused() {
     refuses(&["pool"], |graph| graph.nodes[POOL].op = Op::Dequantize);
     refuses(&["add"], |graph| graph.nodes[4].op = Op::MatMul);
 }
+
+/// The sample with qparams of each channel before its depthwise convolution; the type of that value.
+fn sample_by_channel() -> (Graph, ValueId, ChannelQuantizedType) {
+    let mut graph = sample();
+    let (source, channels) = (graph.nodes[DEPTHWISE].inputs[0], conv_of(&mut graph, DEPTHWISE).in_channels);
+    let scales: Vec<f32> = (0..channels).map(|channel| 0.25 + channel as f32).collect();
+    let zero_points: Vec<i32> = (0..channels as i32).collect();
+    let (scales, zero_points) = (constant(&mut graph, DType::F32, &scales), constant(&mut graph, DType::I32, &zero_points));
+    let ty = ChannelQuantizedType { scales, zero_points, low: 0, high: 255 };
+    let floats = graph.add_value("floats", ValueType::F32);
+    let bytes = graph.add_value("bytes", ValueType::QuantizedByChannel(ty));
+    let node = |name: &str, op: Op, input: ValueId, output: ValueId| Node { name: name.into(), op, inputs: vec![input], output };
+    let before = [node("to_floats", Op::Dequantize, source, floats), node("to_bytes", Op::Quantize, floats, bytes)];
+    graph.nodes.splice(DEPTHWISE..DEPTHWISE, before);
+    graph.nodes[DEPTHWISE + 2].inputs[0] = bytes;
+    (graph, bytes, ty)
+}
+
+#[test]
+fn qparams_of_each_channel_fit_their_depthwise_convolution_and_nothing_else() {
+    let (graph, ..) = sample_by_channel();
+    validate(&graph).unwrap();
+    let loaded = from_bytes(&to_bytes(&graph, &Metadata::new()).unwrap()).unwrap();
+    assert_eq!(picture(&loaded.graph), picture(&graph));
+    let refuses = |words: &[&str], change: &dyn Fn(&mut Graph, ValueId, ChannelQuantizedType)| {
+        let (mut graph, value, ty) = sample_by_channel();
+        change(&mut graph, value, ty);
+        let error = validate(&graph).unwrap_err();
+        assert!(matches!(error, Error::Graph(_)) && words.iter().all(|word| error.to_string().contains(word)), "{words:?}: {error}");
+    };
+    refuses(&["bytes", "scale 0"], &|graph, _, ty| {
+        let count = graph.constant(ty.scales).dims[0];
+        replace(graph, ty.scales, DType::F32, &vec![0f32; count]);
+    });
+    refuses(&["bytes", "zero point 256"], &|graph, _, ty| {
+        let count = graph.constant(ty.scales).dims[0];
+        replace(graph, ty.zero_points, DType::I32, &vec![256i32; count]);
+    });
+    refuses(&["bytes", "zero points"], &|graph, _, ty| replace(graph, ty.zero_points, DType::I32, &[1i32]));
+    refuses(&["bytes", "u8"], &|graph, _, ty| replace(graph, ty.zero_points, DType::U8, &[1u8; 4]));
+    refuses(&["constant 999"], &|graph, value, ty| {
+        graph.values[value.index()].ty = ValueType::QuantizedByChannel(ChannelQuantizedType { scales: ConstantId(999), ..ty });
+    });
+    refuses(&["2 channels"], &|graph, _, ty| {
+        replace(graph, ty.scales, DType::F32, &[1f32; 2]);
+        replace(graph, ty.zero_points, DType::I32, &[1i32; 2]);
+    });
+    refuses(&["static weights"], &|graph, _, _| conv_of(graph, DEPTHWISE + 2).groups = 1);
+    refuses(&["no qparams of its own"], &|graph, value, _| graph.outputs[0] = value);
+    refuses(&["pool"], &|graph, value, _| graph.nodes[POOL + 2].inputs[0] = value);
+}

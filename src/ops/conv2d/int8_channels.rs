@@ -29,6 +29,11 @@ pub enum OutputScale {
         /// `z_a`.
         zero_point: i32,
     },
+    /// Fixed: the zero point of each input channel of a depthwise convolution, `[c]` i32; multipliers are ready.
+    StaticChannels {
+        /// `z_a`.
+        zero_points: SharedBytes,
+    },
     /// Solved in each run: a table with an entry of [`DYNAMIC_ENTRY_BYTES`] for each image, or one for all.
     Dynamic(Tensor),
 }
@@ -59,7 +64,8 @@ pub struct ChannelTables {
     groups: usize,
     /// Valid tap rectangles that occur; `sums` has one table for each.
     classes: Vec<(Range<usize>, Range<usize>)>,
-    /// `[class][groups][oc padded]`: sums of the valid taps' weights (dynamic), or `-z_a` times them (static).
+    /// `[class][groups][oc padded]`: sums of the valid taps' weights (dynamic), or `-z_a` times them (static), `z_a` being the channel's
+    /// own where each has one.
     sums: Vec<i32>,
 }
 
@@ -71,7 +77,7 @@ pub struct ImageTables<'a> {
     bias: &'a [f32],
     class_len: usize,
     padded: usize,
-    /// The value that stands for zero in the source.
+    /// The value that stands for zero in the source; of no use where each channel has its own.
     pub zero_point: i32,
 }
 
@@ -110,18 +116,24 @@ impl ChannelTables {
                 classes.push(class);
             }
         }
-        let factor = match &scale {
-            OutputScale::Static { zero_point } => -zero_point,
-            OutputScale::Dynamic(_) => 1,
-        };
+        // One for each entry of a class's table; there is one group where each channel has its own.
+        let mut factors = vec![1; class_len];
+        match &scale {
+            OutputScale::Static { zero_point } => factors.fill(-zero_point),
+            OutputScale::StaticChannels { zero_points } => {
+                let zero_points: &[i32] = cast(zero_points, "a table of zero points", geometry.out_channels)?;
+                factors.iter_mut().zip(zero_points).for_each(|(factor, zero_point)| *factor = -zero_point);
+            }
+            OutputScale::Dynamic(_) => {}
+        }
         let mut sums = vec![0i32; classes.len() * class_len];
         for ((tap_rows, tap_cols), table) in classes.iter().zip(sums.chunks_mut(class_len.max(1))) {
             for group in 0..geometry.groups {
                 for (row, col) in tap_rows.clone().flat_map(|row| tap_cols.clone().map(move |col| (row, col))) {
                     let tap = row * geometry.kernel[1] + col;
                     let terms = &tap_sums[(group * shape.taps + tap) * padded..][..padded];
-                    let table = &mut table[group * padded..][..padded];
-                    table.iter_mut().zip(terms).for_each(|(sum, term)| *sum += factor * term);
+                    let (table, factors) = (&mut table[group * padded..][..padded], &factors[group * padded..][..padded]);
+                    table.iter_mut().zip(terms.iter().zip(factors)).for_each(|(sum, (term, factor))| *sum += factor * term);
                 }
             }
         }
@@ -167,6 +179,7 @@ impl ChannelTables {
         let (scale, bias) = (floats(&self.weights.scale), floats(&self.weights.bias));
         let (comp, mult, zero_point): (&[i32], &[f32], i32) = match &self.scale {
             OutputScale::Static { zero_point } => (&self.sums, scale, *zero_point),
+            OutputScale::StaticChannels { .. } => (&self.sums, scale, 0),
             OutputScale::Dynamic(tensor) => {
                 // A sample's images share its entries evenly: one each, or one for all.
                 let entries = tensor.layout.held_bytes() / DYNAMIC_ENTRY_BYTES;

@@ -3,7 +3,8 @@ use super::Prepared;
 use super::placement::Placement;
 use crate::error::{Error, Result};
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision};
-use crate::graph::passes::lower_to_int8;
+use crate::graph::passes::by_channel::ChannelTensor;
+use crate::graph::passes::lower_to_int8::{self, ChannelQParams, SolvedTypes};
 use crate::graph::{Graph, QuantizedType, ValueId};
 use crate::isa::FloatControl;
 use crate::kernels::VectorIsa;
@@ -12,7 +13,7 @@ use crate::ops::unary_function;
 use crate::pipeline::model::{LayerInfo, LayerPrecision, Model};
 use crate::pipeline::progress::{ProgressSink, Stage};
 use crate::quantize::observer::ObserverState;
-use crate::quantize::{QuantizedWeights, Solved, solve_tied};
+use crate::quantize::{QuantizedWeights, Solved, choose_qparams, solve_tied};
 use crate::threads::parallel_map;
 
 /// Sets of tensors that are solved, by all threads, before the caller is told again.
@@ -37,8 +38,7 @@ impl Prepared {
         let solved = self.solve_telling(&self.progress, total)?;
         self.progress.report(Stage::Convert, total - 1, total)?;
         let weights = lower_to_int8::quantize_all_weights(self.graph.graph(), &placement.assignment)?;
-        let types = placement.assignment.tied.iter().zip(&solved);
-        let types: Vec<QuantizedType> = types.map(|(set, solved)| QuantizedType::new(solved.qparams, set.activation.target())).collect();
+        let types = types_of(&placement.assignment, &solved, self.solve_channels()?);
         let model = self.lower(&types, &weights)?;
         self.progress.report(Stage::Convert, total, total)?;
         Ok(model)
@@ -58,6 +58,31 @@ impl Prepared {
     /// `NotCalibrated` naming the first tensor that has seen nothing.
     pub(in crate::pipeline) fn solve_all(&self) -> Result<Vec<Solved>> {
         self.solve_telling(&ProgressSink::default(), 0)
+    }
+
+    /// The qparams of each tensor that has them channel by channel.
+    ///
+    /// # Errors
+    /// `NotCalibrated` naming the tensor and the channel that has seen nothing.
+    pub(in crate::pipeline) fn solve_channels(&self) -> Result<Vec<ChannelQParams>> {
+        let placement = self.placed()?;
+        let tensors = placement.assignment.by_channel.iter().zip(&placement.channel_members);
+        let solve = |(tensor, &member): (&ChannelTensor, &usize)| {
+            let name = &self.graph.graph().value(tensor.value).name;
+            let ObserverState::ChannelMinMax(state) = &self.statistics.observed[member].state else {
+                return Err(Error::Graph(format!("tensor {name} is not observed channel by channel")));
+            };
+            let mut solved = ChannelQParams { scales: Vec::new(), zero_points: Vec::new() };
+            for (channel, range) in state.ranges().into_iter().enumerate() {
+                let (low, high) =
+                    range.ok_or_else(|| Error::NotCalibrated(format!("tensor {name}: channel {channel} has seen no values")))?;
+                let qparams = choose_qparams(low, high, tensor.activation.target())?;
+                solved.scales.push(qparams.scale);
+                solved.zero_points.push(qparams.zero_point);
+            }
+            Ok(solved)
+        };
+        tensors.map(solve).collect()
     }
 
     /// As [`Prepared::solve_all`]; tells how many sets of `total` steps are done.
@@ -89,7 +114,7 @@ impl Prepared {
     ///
     /// # Errors
     /// `NotFinite` for multipliers.
-    pub(in crate::pipeline) fn lower(&self, types: &[QuantizedType], weights: &[Option<QuantizedWeights>]) -> Result<Model> {
+    pub(in crate::pipeline) fn lower(&self, types: &SolvedTypes, weights: &[Option<QuantizedWeights>]) -> Result<Model> {
         let (lowered, layers) = self.lower_as(&self.placed()?.assignment, types, weights)?;
         Model::from_lowered(self.context.clone(), lowered, layers)
     }
@@ -101,7 +126,7 @@ impl Prepared {
     pub(in crate::pipeline) fn lower_as(
         &self,
         assignment: &Assignment,
-        types: &[QuantizedType],
+        types: &SolvedTypes,
         weights: &[Option<QuantizedWeights>],
     ) -> Result<(Graph, Vec<LayerInfo>)> {
         let graph = self.graph.graph();
@@ -110,6 +135,12 @@ impl Prepared {
         let lowered = lower_to_int8::run(graph, assignment, types, weights, &unary)?;
         Ok((lowered, layer_infos(graph, assignment, types)))
     }
+}
+
+/// What was solved for an assignment, as types.
+pub(in crate::pipeline) fn types_of(assignment: &Assignment, solved: &[Solved], by_channel: Vec<ChannelQParams>) -> SolvedTypes {
+    let tied = assignment.tied.iter().zip(solved);
+    SolvedTypes { tied: tied.map(|(set, solved)| QuantizedType::new(solved.qparams, set.activation.target())).collect(), by_channel }
 }
 
 /// The error with the tensor's name.
@@ -122,15 +153,15 @@ fn naming_tensor(error: Error, name: &str) -> Error {
     }
 }
 
-fn layer_infos(graph: &Graph, assignment: &Assignment, types: &[QuantizedType]) -> Vec<LayerInfo> {
-    let qparams = |value: ValueId| assignment.set_of[value.index()].map(|set| types[set].qparams);
+fn layer_infos(graph: &Graph, assignment: &Assignment, types: &SolvedTypes) -> Vec<LayerInfo> {
+    let qparams = |value: ValueId| assignment.set_of[value.index()].map(|set| types.tied[set].qparams);
     graph
         .nodes
         .iter()
-        .zip(&assignment.nodes)
-        .map(|(node, precision)| {
+        .zip(assignment.nodes.iter().zip(&assignment.notes))
+        .map(|(node, (precision, note))| {
             let (precision, reason) = match precision {
-                NodePrecision::Static => (LayerPrecision::Int8Static, String::new()),
+                NodePrecision::Static => (LayerPrecision::Int8Static, note.clone()),
                 NodePrecision::Dynamic => (LayerPrecision::Int8Dynamic, String::new()),
                 NodePrecision::Float(reason) => (LayerPrecision::Float, reason.clone()),
             };

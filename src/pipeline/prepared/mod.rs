@@ -7,6 +7,7 @@ mod run_range;
 mod statistics;
 mod tensors;
 
+pub(super) use convert::types_of;
 pub use tensors::CalibratedTensor;
 
 use super::calibration_file::Fingerprint;

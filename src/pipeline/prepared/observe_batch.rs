@@ -65,12 +65,12 @@ impl Pass<'_> {
     /// Computes samples `range` and shows them to the lane's parts.
     fn observe(&self, lane: &mut Lane<'_>, range: Range<usize>) -> Result<()> {
         let parts = &mut lane.parts;
-        run_range(self.graph, lane.executor, self.inputs, range, self.chunk == 0, &mut |value, sample, floats| {
+        run_range(self.graph, lane.executor, self.inputs, range, self.chunk == 0, &mut |value, sample, floats, order| {
             let Some(observers) = self.observers_of.get(&value) else { return Ok(()) };
             check_finite(self.graph, value, sample, floats, self.drop_inf)?;
             for &observer in observers {
                 let Some(part) = &mut parts[observer] else { continue };
-                part.observe(floats);
+                part.observe_image(floats, order);
                 memory::checkpoint()?;
             }
             Ok(())

@@ -15,9 +15,20 @@ pub(in crate::pipeline) struct Placement {
     pub(in crate::pipeline) dims: Vec<Vec<usize>>,
     pub(in crate::pipeline) assignment: Assignment,
     /// The observed values, each once for each kind of observer.
-    pub(super) observers: Vec<(ValueId, ObserverKind)>,
+    pub(super) observers: Vec<ObserverPlace>,
     /// For each tied set the indices of its observers.
     pub(super) members: Vec<Vec<usize>>,
+    /// For each tensor with qparams of each channel the index of its observer.
+    pub(super) channel_members: Vec<usize>,
+}
+
+/// What is observed, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ObserverPlace {
+    pub value: ValueId,
+    pub kind: ObserverKind,
+    /// Where channels are told apart: how many.
+    pub channels: Option<usize>,
 }
 
 /// The value whose elements `value` has: reshapes and identities move nothing.
@@ -53,21 +64,26 @@ impl Placement {
         let shapes = infer_shapes(graph, &dims)?;
         let assignment = assign(graph, qconfig, &shapes)?;
         let producers = graph.producers();
-        let mut index_of: HashMap<(ValueId, ObserverKind), usize> = HashMap::new();
+        let mut index_of: HashMap<ObserverPlace, usize> = HashMap::new();
         let mut observers = Vec::new();
+        let mut observe = |place: ObserverPlace| {
+            *index_of.entry(place).or_insert_with(|| {
+                observers.push(place);
+                observers.len() - 1
+            })
+        };
         let mut members = Vec::new();
         for set in &assignment.tied {
             let kind = set.activation.observer;
-            let of_value = |&value: &ValueId| {
-                let value = same_elements(graph, &producers, value);
-                *index_of.entry((value, kind)).or_insert_with(|| {
-                    observers.push((value, kind));
-                    observers.len() - 1
-                })
-            };
+            let of_value =
+                |&value: &ValueId| observe(ObserverPlace { value: same_elements(graph, &producers, value), kind, channels: None });
             members.push(set.observed.iter().map(of_value).collect::<Vec<_>>());
         }
-        Ok(Self { dims, assignment, observers, members })
+        let of_channels = assignment.by_channel.iter().map(|tensor| {
+            observe(ObserverPlace { value: tensor.value, kind: tensor.activation.observer, channels: Some(tensor.channels) })
+        });
+        let channel_members = of_channels.collect();
+        Ok(Self { dims, assignment, observers, members, channel_members })
     }
 
     /// Whether the same tensors are observed and what follows from them is the same.

@@ -2,18 +2,20 @@
 use crate::error::Result;
 use crate::graph::{Graph, ValueId};
 use crate::memory;
+use crate::ops::Order;
+use crate::quantize::observer::ChannelOrder;
 use crate::runtime::{Executor, Observation};
 use crate::tensor::{TensorView, element_count};
 use std::sync::Arc;
 
-/// Runs samples `range` of the batch on one executor and shows every float tensor: value, sample of the batch, elements.
+/// Runs samples `range` of the batch on one executor and shows every float tensor: value, sample of the batch, elements, where channels lie.
 pub(super) fn run_range(
     graph: &Graph,
     executor: &mut Executor,
     inputs: &[TensorView<'_>],
     range: std::ops::Range<usize>,
     whole: bool,
-    show: &mut dyn FnMut(ValueId, usize, &[f32]) -> Result<()>,
+    show: &mut dyn FnMut(ValueId, usize, &[f32], ChannelOrder) -> Result<()>,
 ) -> Result<()> {
     if range.is_empty() {
         return Ok(());
@@ -50,7 +52,12 @@ pub(super) fn run_range(
         };
         let Some(value) = value else { return Ok(()) };
         for sample in 0..if whole { 1 } else { observation.samples() } {
-            show(value, first + sample, observation.floats(sample))?;
+            let layout = &observation.tensor.layout;
+            let order = match layout.order {
+                Order::ChannelsLast => ChannelOrder::Innermost,
+                Order::RowMajor => ChannelOrder::Planes(layout.dims.iter().skip(2).product()),
+            };
+            show(value, first + sample, observation.floats(sample), order)?;
         }
         Ok(())
     })

@@ -1,11 +1,11 @@
 //! What calibration has collected so far. Work that may fail changes a copy, which then takes the place of the original.
-use super::placement::Placement;
+use super::placement::{ObserverPlace, Placement};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::memory;
 use crate::pipeline::calibration_file::CalibrationState;
 use crate::quantize::QConfig;
-use crate::quantize::observer::{ObserverKind, ObserverState};
+use crate::quantize::observer::ObserverState;
 use std::sync::Arc;
 
 /// A tensor that is observed.
@@ -74,7 +74,10 @@ impl Statistics {
             Some(current) if current.observes_alike(&placement) && current.dims < placement.dims => return Ok(()),
             Some(current) if current.observes_alike(&placement) => {}
             _ => {
-                let fresh = |&(value, kind): &(ValueId, ObserverKind)| Observed { value, state: ObserverState::new(kind) };
+                let fresh = |&ObserverPlace { value, kind, channels }: &ObserverPlace| Observed {
+                    value,
+                    state: ObserverState::with_channels(kind, channels),
+                };
                 self.observed = placement.observers.iter().map(fresh).collect();
             }
         }
@@ -99,6 +102,12 @@ impl Statistics {
         }
         for (index, (observed, (name, state))) in self.observed.iter_mut().zip(&theirs.tensors).enumerate() {
             let (here, kind) = (&graph.value(observed.value).name, observed.state.kind());
+            if observed.state.channels() != state.channels() {
+                let channels =
+                    |channels: Option<usize>| channels.map_or("as a whole".to_owned(), |channels| format!("by {channels} channels"));
+                let (theirs, mine) = (channels(state.channels()), channels(observed.state.channels()));
+                return Err(misfit(format!("its tensor {index}, {name}, is observed {theirs}; here {here} is, {mine}")));
+            }
             if here != name || kind != state.kind() {
                 return Err(misfit(format!(
                     "its tensor {index} is {name}, observed by {}; here it is {here}, by {}",

@@ -214,7 +214,15 @@ impl<'a> Import<'a> {
         let provenance = provenance(self.calibration.format.name(), None, &layers);
         let Bindings { bound, unused, .. } = self.bindings;
         let import = Some(ImportReport { bound, unused, missing: self.missing });
-        Ok(Recipe { provenance, input_shapes: placement.dims.clone(), qconfig: self.qconfig, layers, activations, import })
+        Ok(Recipe {
+            provenance,
+            input_shapes: placement.dims.clone(),
+            qconfig: self.qconfig,
+            layers,
+            activations,
+            channel_activations: Vec::new(),
+            import,
+        })
     }
 
     /// Moves entries of tensors that are not held as bytes from `bound` to `unused`.

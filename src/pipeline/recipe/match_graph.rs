@@ -2,12 +2,13 @@
 use super::{layers_of, weighted_nodes};
 use crate::error::{Error, Result};
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision};
-use crate::graph::passes::lower_to_int8::quantize_weights_of;
+use crate::graph::passes::by_channel::ChannelTensor;
+use crate::graph::passes::lower_to_int8::{ChannelQParams, quantize_weights_of};
 use crate::graph::{Graph, QuantizedType};
 use crate::memory;
 use crate::pipeline::FloatGraph;
 use crate::pipeline::session::check_declared;
-use crate::quantize::recipe::LayerRecipe;
+use crate::quantize::recipe::{ChannelRecipe, LayerRecipe};
 use crate::quantize::{QuantizedWeights, Recipe};
 use crate::threads::parallel_map;
 use std::collections::HashMap;
@@ -82,6 +83,26 @@ pub(super) fn activation_types(graph: &Graph, assignment: &Assignment, recipe: &
         mismatch("activations", &format!("the model's tensor {name:?} is not there"))
     };
     types.into_iter().enumerate().map(|(set, ty)| ty.ok_or_else(|| missing(set))).collect()
+}
+
+/// The qparams of each tensor that has them channel by channel.
+pub(super) fn channel_qparams(graph: &Graph, assignment: &Assignment, recipe: &Recipe) -> Result<Vec<ChannelQParams>> {
+    let name = |tensor: &ChannelTensor| graph.value(tensor.value).name.as_str();
+    let unknown = |entry: &&ChannelRecipe| !assignment.by_channel.iter().any(|tensor| name(tensor) == entry.tensor);
+    if let Some(entry) = recipe.channel_activations.iter().find(unknown) {
+        let what = format!("{:?} has no qparams of each channel in this model", entry.tensor);
+        return Err(mismatch("channel_activations", &what));
+    }
+    let of_tensor = |tensor: &ChannelTensor| {
+        let index = recipe.channel_activations.iter().position(|entry| entry.tensor == name(tensor));
+        let missing = || mismatch("channel_activations", &format!("the model's tensor {:?} is not there", name(tensor)));
+        let index = index.ok_or_else(missing)?;
+        let path = format!("channel_activations[{index}]");
+        let qparams = recipe.channel_activations[index].qparams(tensor.channels, tensor.activation.target(), &path)?;
+        let (scales, zero_points) = qparams.into_iter().map(|qparams| (qparams.scale, qparams.zero_point)).unzip();
+        Ok(ChannelQParams { scales, zero_points })
+    };
+    assignment.by_channel.iter().map(of_tensor).collect()
 }
 
 /// The integers of each node's weights: with the recipe's scales where it has some, else by the qconfig's rule.

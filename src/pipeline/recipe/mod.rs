@@ -13,12 +13,13 @@ use super::prepared::Prepared;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::graph::passes::assign_precision::{Assignment, NodePrecision};
-use crate::graph::passes::lower_to_int8;
+use crate::graph::passes::by_channel::ChannelTensor;
+use crate::graph::passes::lower_to_int8::{self, ChannelQParams, SolvedTypes};
 use crate::graph::passes::pack_float::{WeightLayout, float_weights};
 use crate::isa::FloatControl;
 use crate::model::replace_file;
-use crate::quantize::recipe::{ActivationRecipe, LayerRecipe, Provenance};
-use crate::quantize::{QConfig, QuantizedWeights, Recipe, Solved};
+use crate::quantize::recipe::{ActivationRecipe, ChannelRecipe, LayerRecipe, Provenance};
+use crate::quantize::{QConfig, QParams, QuantizedWeights, Recipe, Solved};
 use std::io::Write;
 use std::path::Path;
 
@@ -34,10 +35,10 @@ impl Prepared {
         let _float_control = FloatControl::set_default();
         let assignment = &self.placed()?.assignment;
         let weights = lower_to_int8::quantize_all_weights(self.graph.graph(), assignment)?;
-        self.recipe_of(&self.qconfig, assignment, &self.solve_all()?, &weights)
+        self.recipe_of(&self.qconfig, assignment, (&self.solve_all()?, &self.solve_channels()?), &weights)
     }
 
-    /// Writes down the qparams of each tied set and the scales of the weights that `assignment` has in int8.
+    /// Writes down the qparams of each tied set and each tensor that has them channel by channel, and the scales of the weights that `assignment` has in int8.
     ///
     /// # Errors
     /// `NotCalibrated` if the input shapes are open still; `NotFinite` for weights.
@@ -45,7 +46,7 @@ impl Prepared {
         &self,
         qconfig: &QConfig,
         assignment: &Assignment,
-        solved: &[Solved],
+        (solved, by_channel): (&[Solved], &[ChannelQParams]),
         weights: &[Option<QuantizedWeights>],
     ) -> Result<Recipe> {
         let graph = self.graph.graph();
@@ -69,9 +70,16 @@ impl Prepared {
                 origin: None,
             });
         }
+        let of_channels = |(tensor, solved): (&ChannelTensor, &ChannelQParams)| {
+            let dtype = tensor.activation.qtype;
+            let native = |(&scale, &zero_point): (&f32, &i32)| QParams { scale, zero_point }.native_zero_point(dtype);
+            let zero_points = solved.scales.iter().zip(&solved.zero_points).map(native).collect();
+            ChannelRecipe { tensor: graph.value(tensor.value).name.clone(), dtype, scales: solved.scales.clone(), zero_points }
+        };
+        let channel_activations = assignment.by_channel.iter().zip(by_channel).map(of_channels).collect();
         let provenance = provenance(CALIBRATION, Some(self.samples()), &layers);
         let input_shapes = self.placed()?.dims.clone();
-        Ok(Recipe { provenance, input_shapes, qconfig: qconfig.clone(), layers, activations, import: None })
+        Ok(Recipe { provenance, input_shapes, qconfig: qconfig.clone(), layers, activations, channel_activations, import: None })
     }
 }
 
@@ -95,7 +103,8 @@ impl Model {
         let dims = match_graph::input_shapes(graph, recipe)?;
         let prepared = Prepared::new(context, graph, &recipe.qconfig, dims)?;
         let assignment = &prepared.placed()?.assignment;
-        let types = match_graph::activation_types(graph.graph(), assignment, recipe)?;
+        let tied = match_graph::activation_types(graph.graph(), assignment, recipe)?;
+        let types = SolvedTypes { tied, by_channel: match_graph::channel_qparams(graph.graph(), assignment, recipe)? };
         let weights = match_graph::weights(graph.graph(), assignment, recipe)?;
         prepared.lower(&types, &weights)
     }

@@ -2,7 +2,7 @@
 //! the order of batches do not depend on the order of values within one: a range, and counts once the range is known, say
 //! all of a batch, so no part holds on to values.
 use super::torch_histogram::BatchCounts;
-use super::{MinMax, ObserverKind, ObserverState};
+use super::{ChannelOrder, MinMax, ObserverKind, ObserverState};
 use crate::error::{Error, Result};
 
 /// What one part of a batch has shown.
@@ -29,6 +29,14 @@ impl BatchPart {
         }
     }
 
+    /// Takes an image in that lies in `order`, which matters where channels are told apart.
+    pub fn observe_image(&mut self, values: &[f32], order: ChannelOrder) {
+        match &mut self.0 {
+            Collected::State(ObserverState::ChannelMinMax(state)) => state.observe_image(values, order),
+            _ => self.observe(values),
+        }
+    }
+
     /// Takes in another part of the same batch, in any order to the same bits.
     ///
     /// # Errors
@@ -48,7 +56,7 @@ impl ObserverState {
     pub fn first_pass(&self) -> BatchPart {
         BatchPart(match self.kind() {
             ObserverKind::MovingAverage | ObserverKind::TorchHistogram => Collected::Range(MinMax::default()),
-            mergeable => Collected::State(ObserverState::new(mergeable)),
+            mergeable => Collected::State(ObserverState::with_channels(mergeable, self.channels())),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Running minimum and maximum: of a tensor, or of each channel.
-use super::codec::{Reader, put_range};
-use super::scan::{finite_values, summarize};
+use super::codec::{Reader, corrupt, put_count, put_range};
+use super::scan::{finite_values, summarize, unsigned_zero};
 use crate::error::{Error, Result};
 
 /// The range of all values seen. Mergeable: the state depends on the set of values alone.
@@ -23,6 +23,13 @@ impl MinMax {
             if summary.min <= summary.max {
                 self.include(summary.min, summary.max);
             }
+        }
+    }
+
+    fn observe_one(&mut self, value: f32) {
+        match value.is_finite() {
+            true => self.include(unsigned_zero(value), unsigned_zero(value)),
+            false => self.dropped += 1,
         }
     }
 
@@ -64,6 +71,15 @@ impl MinMax {
     }
 }
 
+/// Where the channels of an image lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Side by side in each pixel.
+    Innermost,
+    /// Each in a plane of its own, of that many elements.
+    Planes(usize),
+}
+
 /// The range of each index along one axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelMinMax {
@@ -74,6 +90,56 @@ impl ChannelMinMax {
     /// An observer of that many channels.
     pub fn new(channels: usize) -> Self {
         ChannelMinMax { channels: vec![MinMax::default(); channels] }
+    }
+
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Takes in images in the order in which they lie: pixels of all channels, or planes of one channel each. Values that are not finite
+    /// are dropped and counted.
+    pub fn observe_image(&mut self, values: &[f32], order: ChannelOrder) {
+        let channels = self.channels.len().max(1);
+        match order {
+            ChannelOrder::Innermost => {
+                for pixel in values.chunks_exact(channels) {
+                    self.channels.iter_mut().zip(pixel).for_each(|(state, &value)| state.observe_one(value));
+                }
+            }
+            ChannelOrder::Planes(plane) => {
+                for (index, plane) in values.chunks_exact(plane.max(1)).enumerate() {
+                    self.channels[index % channels].observe(plane);
+                }
+            }
+        }
+    }
+
+    /// Values of all channels that were not finite.
+    pub fn dropped(&self) -> u64 {
+        self.channels.iter().map(MinMax::dropped).fold(0, u64::saturating_add)
+    }
+
+    /// The range over all channels.
+    pub fn range(&self) -> Option<(f32, f32)> {
+        let ranges = self.channels.iter().filter_map(MinMax::range);
+        ranges.reduce(|(low, high), (min, max)| (low.min(min), high.max(max)))
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_count(out, self.channels.len() as u64);
+        self.channels.iter().for_each(|channel| channel.encode(out));
+    }
+
+    pub(super) fn decode(reader: &mut Reader) -> Result<Self> {
+        let count = reader.count()?;
+        // A channel takes two bytes at least.
+        match usize::try_from(count) {
+            Ok(count) if count > 0 && count <= reader.remaining() / 2 => {
+                Ok(ChannelMinMax { channels: (0..count).map(|_| MinMax::decode(reader)).collect::<Result<Vec<_>>>()? })
+            }
+            _ => Err(corrupt("more channels than bytes, or none")),
+        }
     }
 
     /// Takes in a dense row-major tensor of shape `dims` whose axis `channel_axis` indexes the channels.
@@ -155,6 +221,13 @@ mod tests {
         assert!(axis_0.observe(&values[..11], &[2, 3, 2], 0).is_err());
         assert!(axis_0.observe(&values, &[2, 3, 2], 5).is_err());
         assert!(axis_0.merge(&axis_1).is_err());
+        let (mut planes, mut pixels) = (ChannelMinMax::new(3), ChannelMinMax::new(3));
+        planes.observe_image(&values, ChannelOrder::Planes(2));
+        let of_pixel = |at: usize| values[at / 6 * 6 + at % 3 * 2 + at / 3 % 2];
+        pixels.observe_image(&(0..12).map(of_pixel).collect::<Vec<_>>(), ChannelOrder::Innermost);
+        assert_eq!([&planes, &pixels], [&axis_1, &axis_1]);
+        pixels.observe_image(&[-0.0, f32::INFINITY, f32::NAN], ChannelOrder::Innermost);
+        assert_eq!((pixels.dropped(), pixels.ranges()), (2, axis_1.ranges()));
         let mut twice = ChannelMinMax::new(3);
         twice.merge(&axis_1).unwrap();
         assert_eq!(twice, axis_1);

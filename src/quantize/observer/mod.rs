@@ -20,7 +20,7 @@ mod golden_tests;
 pub use batch::BatchPart;
 pub use dyadic_grid::{MAX_BINS, MIN_EXPONENT};
 pub use histogram::Histogram;
-pub use min_max::{ChannelMinMax, MinMax};
+pub use min_max::{ChannelMinMax, ChannelOrder, MinMax};
 pub use moving_average::{AVERAGING_CONSTANT, MovingAverage};
 pub use scan::{first_nan, first_non_finite};
 pub use torch_histogram::TorchHistogram;
@@ -72,6 +72,8 @@ impl ObserverKind {
 pub enum ObserverState {
     /// Of [`ObserverKind::MinMax`].
     MinMax(MinMax),
+    /// Of [`ObserverKind::MinMax`], for each channel of an image.
+    ChannelMinMax(ChannelMinMax),
     /// Of [`ObserverKind::MovingAverage`].
     MovingAverage(MovingAverage),
     /// Of [`ObserverKind::Histogram`].
@@ -91,10 +93,20 @@ impl ObserverState {
         }
     }
 
+    /// A state that has seen nothing, of each channel where there is a number of them.
+    pub fn with_channels(kind: ObserverKind, channels: Option<usize>) -> Self {
+        channels.map_or_else(|| ObserverState::new(kind), |channels| ObserverState::ChannelMinMax(ChannelMinMax::new(channels)))
+    }
+
+    /// Channels that are told apart, if they are.
+    pub fn channels(&self) -> Option<usize> {
+        if let ObserverState::ChannelMinMax(state) = self { Some(state.channels()) } else { None }
+    }
+
     /// Which observer's state it is.
     pub fn kind(&self) -> ObserverKind {
         match self {
-            ObserverState::MinMax(_) => ObserverKind::MinMax,
+            ObserverState::MinMax(_) | ObserverState::ChannelMinMax(_) => ObserverKind::MinMax,
             ObserverState::MovingAverage(_) => ObserverKind::MovingAverage,
             ObserverState::Histogram(_) => ObserverKind::Histogram,
             ObserverState::TorchHistogram(_) => ObserverKind::TorchHistogram,
@@ -110,6 +122,11 @@ impl ObserverState {
     pub fn observe_batch(&mut self, pieces: &[&[f32]]) {
         match self {
             ObserverState::MinMax(state) => pieces.iter().for_each(|piece| state.observe(piece)),
+            ObserverState::ChannelMinMax(state) => {
+                // Without a layout: one image.
+                let channels = state.channels();
+                pieces.iter().for_each(|piece| state.observe_image(piece, ChannelOrder::Planes(piece.len() / channels)));
+            }
             ObserverState::MovingAverage(state) => state.observe_batch(pieces),
             ObserverState::Histogram(state) => pieces.iter().for_each(|piece| state.observe(piece)),
             ObserverState::TorchHistogram(state) => state.observe_batch(pieces),
@@ -120,6 +137,7 @@ impl ObserverState {
     pub fn held_bytes(&self) -> usize {
         match self {
             ObserverState::MinMax(_) | ObserverState::MovingAverage(_) => 0,
+            ObserverState::ChannelMinMax(state) => state.channels() * size_of::<MinMax>(),
             ObserverState::Histogram(state) => size_of_val(state.counts()),
             ObserverState::TorchHistogram(state) => size_of_val(state.counts()),
         }
@@ -139,6 +157,10 @@ impl ObserverState {
         match (self, other) {
             (ObserverState::MinMax(mine), ObserverState::MinMax(theirs)) => mine.merge(theirs),
             (ObserverState::Histogram(mine), ObserverState::Histogram(theirs)) => mine.merge(theirs),
+            (ObserverState::ChannelMinMax(mine), ObserverState::ChannelMinMax(theirs)) => mine.merge(theirs),
+            (mine, theirs) if mine.kind() == theirs.kind() && mine.is_mergeable() => {
+                Err(Error::Mismatch("one state tells channels apart, the other does not".into()))
+            }
             (mine, theirs) if mine.kind() == theirs.kind() => Err(Error::Unsupported(format!(
                 "states of the observer {} cannot merge: they depend on the order of batches",
                 mine.kind().name()
@@ -158,6 +180,7 @@ impl ObserverState {
     pub fn range(&self) -> Option<(f32, f32)> {
         match self {
             ObserverState::MinMax(state) => state.range(),
+            ObserverState::ChannelMinMax(state) => state.range(),
             ObserverState::MovingAverage(state) => state.range(),
             ObserverState::Histogram(state) => state.range(),
             ObserverState::TorchHistogram(state) => state.range(),
@@ -168,6 +191,7 @@ impl ObserverState {
     pub fn dropped(&self) -> u64 {
         match self {
             ObserverState::MinMax(state) => state.dropped(),
+            ObserverState::ChannelMinMax(state) => state.dropped(),
             ObserverState::MovingAverage(state) => state.dropped(),
             ObserverState::Histogram(state) => state.dropped(),
             ObserverState::TorchHistogram(state) => state.dropped(),
@@ -179,6 +203,10 @@ impl ObserverState {
         match self {
             ObserverState::MinMax(state) => {
                 out.push(TAG_MIN_MAX);
+                state.encode(out);
+            }
+            ObserverState::ChannelMinMax(state) => {
+                out.push(TAG_CHANNEL_MIN_MAX);
                 state.encode(out);
             }
             ObserverState::MovingAverage(state) => {
@@ -204,6 +232,7 @@ impl ObserverState {
         let mut reader = Reader::new(bytes);
         let state = match reader.byte()? {
             TAG_MIN_MAX => ObserverState::MinMax(MinMax::decode(&mut reader)?),
+            TAG_CHANNEL_MIN_MAX => ObserverState::ChannelMinMax(ChannelMinMax::decode(&mut reader)?),
             TAG_MOVING_AVERAGE => ObserverState::MovingAverage(MovingAverage::decode(&mut reader)?),
             TAG_HISTOGRAM => ObserverState::Histogram(Histogram::decode(&mut reader)?),
             TAG_TORCH_HISTOGRAM => ObserverState::TorchHistogram(TorchHistogram::decode(&mut reader)?),
@@ -219,6 +248,7 @@ const TAG_MIN_MAX: u8 = 1;
 const TAG_MOVING_AVERAGE: u8 = 2;
 const TAG_HISTOGRAM: u8 = 3;
 const TAG_TORCH_HISTOGRAM: u8 = 4;
+const TAG_CHANNEL_MIN_MAX: u8 = 5;
 
 #[cfg(test)]
 mod tests {

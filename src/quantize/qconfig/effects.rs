@@ -13,6 +13,8 @@ pub struct Effects {
     pub activation: bool,
     /// `reduce_range` of activations, fixed or dynamic.
     pub range: bool,
+    /// Activation qparams of each channel.
+    pub channels: bool,
     /// The grain and rule of dynamic activations.
     pub grain: bool,
 }
@@ -20,11 +22,12 @@ pub struct Effects {
 impl Effects {
     /// What `settings` set.
     fn of(settings: &LayerSettings) -> Self {
-        let activation = ActivationSettings { grain: None, rule: None, reduce_range: None, ..settings.activation };
+        let activation = ActivationSettings { grain: None, rule: None, reduce_range: None, per_channel: None, ..settings.activation };
         Self {
             weight: settings.weight != WeightSettings::default(),
             activation: activation != ActivationSettings::default(),
             range: settings.activation.reduce_range.is_some(),
+            channels: settings.activation.per_channel == Some(true),
             grain: settings.activation.grain.is_some_and(|grain| grain != Grain::PerSample)
                 || settings.activation.rule.is_some_and(|rule| rule != DynamicRule::Native),
         }
@@ -36,6 +39,7 @@ impl Effects {
             weight: self.weight || other.weight,
             activation: self.activation || other.activation,
             range: self.range || other.range,
+            channels: self.channels || other.channels,
             grain: self.grain || other.grain,
         }
     }
@@ -46,6 +50,7 @@ impl Effects {
             (self.weight && !other.weight, "weight settings"),
             (self.activation && !other.activation, "settings of static activations"),
             (self.range && !other.range, "reduce_range of activations"),
+            (self.channels && !other.channels, "activation qparams of each channel"),
             (self.grain && !other.grain, "the grain or rule of dynamic activations"),
         ];
         kinds.iter().find(|(lacks, _)| *lacks).map(|(_, name)| *name)
@@ -63,6 +68,7 @@ impl QConfig {
             weight: false,
             activation: activation.observer != ObserverKind::Histogram || activation.solver.is_some(),
             range: activation.reduce_range,
+            channels: activation.per_channel,
             grain: activation.grain != Grain::PerSample || activation.rule != DynamicRule::Native,
         };
         let overrides = self.parsed()?.into_iter().map(|(scope, settings)| (scope, Effects::of(settings)));

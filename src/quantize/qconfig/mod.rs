@@ -13,6 +13,9 @@
 //! within a kind in the order in which they were set. Each changes the fields it holds, so the last word is the latest of
 //! the most specific.
 //!
+//! `"per_channel": true` among the activation settings, with the observer `min_max`, gives depthwise convolutions activation qparams of each
+//! channel; a layer that cannot have them has one set for the tensor and says why, and under `strict` is refused.
+//!
 //! A graph is prepared only if each scope, and what it sets, holds for at least one of its nodes: weight settings for a layer with weights, settings of
 //! activations for a static one, the grain for a dynamic one. Layers that are float by request keep their other settings unused.
 mod effects;
@@ -90,6 +93,7 @@ impl QConfig {
             reduce_range: false,
             observer: ObserverKind::Histogram,
             solver: None,
+            per_channel: false,
             grain: Grain::PerSample,
             rule: DynamicRule::Native,
         };
@@ -213,6 +217,10 @@ fn contradiction(layer: &LayerQConfig) -> Option<Contradiction> {
         if activation.scheme != Scheme::Affine {
             return found("activation.scheme", |s| s.activation.scheme.is_some() || s.mode.is_some(), what);
         }
+        if activation.per_channel {
+            let what = "qparams of each channel are fixed ones, for static layers";
+            return found("activation.per_channel", |s| s.activation.per_channel.is_some() || s.mode.is_some(), what);
+        }
         return None;
     }
     if activation.rule != DynamicRule::Native {
@@ -228,6 +236,10 @@ fn contradiction(layer: &LayerQConfig) -> Option<Contradiction> {
             activation.reduce_range.is_some() || activation.scheme.is_some() || activation.qtype.is_some()
         };
         return found("activation.reduce_range", set, &error.to_string());
+    }
+    if activation.per_channel && activation.observer != ObserverKind::MinMax {
+        let set = |s: &LayerSettings| s.activation.per_channel.is_some() || s.activation.observer.is_some();
+        return found("activation.per_channel", set, "qparams of each channel need the observer min_max");
     }
     if let Err(error) = activation.solver().check(activation.observer) {
         let set = |s: &LayerSettings| s.activation.solver.is_some() || s.activation.observer.is_some();

@@ -41,6 +41,10 @@ pub struct ActivationQConfig {
     /// How the range is chosen; absent: [`SolverKind::default_for`] the observer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solver: Option<SolverKind>,
+    /// Each channel has its own fixed qparams, where the layer is a depthwise convolution; otherwise the layer says why not. Needs the
+    /// observer `min_max`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub per_channel: bool,
     /// What one set of dynamic qparams is for.
     pub grain: Grain,
     /// How dynamic qparams and bytes are computed: `native` or `torch`.
@@ -52,6 +56,11 @@ impl ActivationQConfig {
     /// What a range is turned into.
     pub const fn target(&self) -> Target {
         Target { qtype: self.qtype, scheme: self.scheme, reduce_range: self.reduce_range }
+    }
+
+    /// The same, one set of qparams a tensor.
+    pub const fn per_tensor(self) -> Self {
+        Self { per_channel: false, ..self }
     }
 
     /// How a dynamic layer's activations are quantized.
@@ -96,6 +105,9 @@ pub struct ActivationSettings {
     /// See [`ActivationQConfig::solver`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solver: Option<SolverKind>,
+    /// See [`ActivationQConfig::per_channel`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_channel: Option<bool>,
     /// See [`ActivationQConfig::grain`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grain: Option<Grain>,
@@ -148,6 +160,7 @@ impl LayerSettings {
             reduce_range: None,
             observer: None,
             solver: None,
+            per_channel: None,
             grain: None,
             rule: None,
         },
@@ -165,6 +178,7 @@ impl LayerSettings {
         set(&mut to.scheme, from.scheme);
         set(&mut to.reduce_range, from.reduce_range);
         set(&mut to.observer, from.observer);
+        set(&mut to.per_channel, from.per_channel);
         set(&mut to.grain, from.grain);
         set(&mut to.rule, from.rule);
         if from.solver.is_some() || from.observer.is_some() {
@@ -188,6 +202,7 @@ impl From<LayerQConfig> for LayerSettings {
                 reduce_range: Some(activation.reduce_range),
                 observer: Some(activation.observer),
                 solver: activation.solver,
+                per_channel: Some(activation.per_channel),
                 grain: Some(activation.grain),
                 rule: Some(activation.rule),
             },

@@ -82,6 +82,45 @@ pub struct ActivationRecipe {
     pub origin: Option<String>,
 }
 
+/// QParams of each channel of an image that depthwise convolutions read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRecipe {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// `u8` or `s8`: what the layer's setting in the qconfig says.
+    pub dtype: QType,
+    /// Real units of an integer step, a channel each.
+    pub scales: Vec<f32>,
+    /// The integer that stands for 0.0, in the numbers of `dtype`, a channel each.
+    pub zero_points: Vec<i32>,
+}
+
+impl ChannelRecipe {
+    /// The qparams, as held, for a tensor of `channels` channels that the qconfig quantizes to `target`. `path` stands in messages.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for another number of channels, a dtype, scale or zero point that does not go with the target.
+    pub fn qparams(&self, channels: usize, target: Target, path: &str) -> Result<Vec<QParams>> {
+        if self.dtype != target.qtype {
+            let what = format!("{:?} where the qconfig says {:?}", self.dtype, target.qtype).to_lowercase();
+            return Err(contradiction(&format!("{path}.dtype"), &what));
+        }
+        for (field, count) in [("scales", self.scales.len()), ("zero_points", self.zero_points.len())] {
+            if count != channels {
+                return Err(contradiction(&format!("{path}.{field}"), &format!("{count} entries; the tensor has {channels} channels")));
+            }
+        }
+        let of_channel = |(channel, (&scale, &zero_point)): (usize, (&f32, &i32))| {
+            check_scale(scale, &format!("{path}.scales[{channel}]"))?;
+            let at = format!("{path}.zero_points[{channel}]");
+            let qparams = QParams::from_native(scale, zero_point, self.dtype).map_err(|error| contradiction(&at, &error.to_string()))?;
+            check_zero_point(qparams, target, &format!("{path}[{channel}]")).map(|()| qparams)
+        };
+        self.scales.iter().zip(&self.zero_points).enumerate().map(of_channel).collect()
+    }
+}
+
 /// An entry of an imported file and the node or tensor that it went to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +168,8 @@ pub struct Recipe {
     pub layers: Vec<LayerRecipe>,
     /// The tensors that are held as bytes with fixed qparams.
     pub activations: Vec<ActivationRecipe>,
+    /// The tensors that are held as bytes with fixed qparams of each channel.
+    pub channel_activations: Vec<ChannelRecipe>,
     /// Of an imported recipe.
     pub import: Option<ImportReport>,
 }
@@ -187,6 +228,13 @@ impl Recipe {
                 }
             }
             activation.check(&path)?;
+        }
+        let mut images = HashMap::new();
+        for (index, activation) in self.channel_activations.iter().enumerate() {
+            if let Some(first) = images.insert(&activation.tensor, index) {
+                let what = format!("{:?} is channel_activations[{first}] already", activation.tensor);
+                return Err(contradiction(&format!("channel_activations[{index}].tensor"), &what));
+            }
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ fn recipe() -> Recipe {
         qconfig: QConfig::default_static(),
         layers: vec![layer],
         activations: vec![activation("x"), activation("y")],
+        channel_activations: Vec::new(),
         import: Some(ImportReport { bound: vec![bound], ..ImportReport::default() }),
     }
 }

@@ -1,5 +1,5 @@
 //! The recipe's JSON: each layer and each activation on a line of its own, so that a diff shows what changed.
-use super::{ActivationRecipe, FORMAT, FORMAT_VERSION, ImportReport, LayerRecipe, Provenance, Recipe};
+use super::{ActivationRecipe, ChannelRecipe, FORMAT, FORMAT_VERSION, ImportReport, LayerRecipe, Provenance, Recipe};
 use super::{QConfig, json};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ struct Document {
     layers: Vec<LayerRecipe>,
     activations: Vec<ActivationRecipe>,
     #[serde(default)]
+    channel_activations: Vec<ChannelRecipe>,
+    #[serde(default)]
     import: Option<ImportReport>,
 }
 
@@ -39,8 +41,8 @@ pub(super) fn parse(text: &str) -> Result<Recipe> {
     if version == 0 || version > FORMAT_VERSION {
         return Err(Error::Version(format!("recipe: version {version}; this library reads 1 to {FORMAT_VERSION}")));
     }
-    let Document { provenance, input_shapes, qconfig, layers, activations, import, .. } = json::parse(text, "recipe")?;
-    let recipe = Recipe { provenance, input_shapes, qconfig, layers, activations, import };
+    let Document { provenance, input_shapes, qconfig, layers, activations, channel_activations, import, .. } = json::parse(text, "recipe")?;
+    let recipe = Recipe { provenance, input_shapes, qconfig, layers, activations, channel_activations, import };
     recipe.check()?;
     Ok(recipe)
 }
@@ -56,7 +58,7 @@ fn lines<T: Serialize>(items: &[T]) -> Result<String> {
 }
 
 pub(super) fn write(recipe: &Recipe) -> Result<String> {
-    let Recipe { provenance, input_shapes, qconfig, layers, activations, import } = recipe;
+    let Recipe { provenance, input_shapes, qconfig, layers, activations, channel_activations, import } = recipe;
     let qconfig = serde_json::to_string_pretty(qconfig).map_err(|error| Error::InvalidArgument(format!("recipe: {error}")))?;
     let mut fields = vec![
         ("format", line(&FORMAT)?),
@@ -67,6 +69,9 @@ pub(super) fn write(recipe: &Recipe) -> Result<String> {
         ("layers", lines(layers)?),
         ("activations", lines(activations)?),
     ];
+    if !channel_activations.is_empty() {
+        fields.push(("channel_activations", lines(channel_activations)?));
+    }
     if let Some(ImportReport { bound, unused, missing }) = import {
         let [bound, unused, missing] = [lines(bound)?, lines(unused)?, lines(missing)?].map(|list| list.replace('\n', "\n  "));
         fields.push(("import", format!("{{\n    \"bound\": {bound},\n    \"unused\": {unused},\n    \"missing\": {missing}\n  }}")));

@@ -124,7 +124,9 @@ pub fn solve(state: &ObserverState, solver: SolverKind, target: Target) -> Resul
             None => without_counts(observed),
         },
         ObserverState::TorchHistogram(histogram) if solver == SolverKind::L2 => without_counts(histogram.search().unwrap_or(observed)),
-        ObserverState::TorchHistogram(_) | ObserverState::MinMax(_) | ObserverState::MovingAverage(_) => without_counts(observed),
+        ObserverState::TorchHistogram(_) | ObserverState::MinMax(_) | ObserverState::ChannelMinMax(_) | ObserverState::MovingAverage(_) => {
+            without_counts(observed)
+        }
     }
 }
 
