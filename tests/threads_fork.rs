@@ -1,7 +1,10 @@
 //! A team in a forked child, and where the system refuses threads.
 #![cfg(target_os = "linux")]
+use rsquant::isa::Isa;
+use rsquant::pipeline::{Context, ContextOptions, Log, LogLevel};
 use rsquant::threads::{Executor, Team, parallel_map};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 /// Members that took part in a run of the executor.
 fn members_of_a_run(executor: &Executor) -> usize {
@@ -77,6 +80,19 @@ fn refused_threads() {
         // SAFETY: sets a limit of this child from a structure on this stack.
         unsafe { libc::setrlimit(libc::RLIMIT_AS, &libc::rlimit { rlim_cur: limit, rlim_max: limit }) };
         let executor = Executor::Team(Team::new(500));
-        (2..500).contains(&executor.threads()) && members_of_a_run(&executor) == executor.threads() && maps()
+        let fewer = (2..500).contains(&executor.threads()) && members_of_a_run(&executor) == executor.threads() && maps();
+        drop(executor);
+        fewer && a_context_tells_of_refused_threads()
     }));
+}
+
+fn a_context_tells_of_refused_threads() -> bool {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let callback = Arc::new(move |level: LogLevel, text: &str| heard.lock().unwrap().push((level, text.to_owned())));
+    let log = Some(Log { level: LogLevel::Warning, callback });
+    let context = Context::new(ContextOptions { threads: 500, max_isa: Some(Isa::Portable), log, ..ContextOptions::default() }).unwrap();
+    let threads = context.threads().threads();
+    let expected = format!("the system refused {} of 500 threads: runs have {threads}", 500 - threads);
+    threads < 500 && *told.lock().unwrap() == [(LogLevel::Warning, expected)]
 }
