@@ -178,6 +178,25 @@ fn the_lists_here_are_the_headers() {
     assert_eq!(declared("void"), sorted(FREES.iter().map(|call| call.0)));
 }
 
+/// Exports that do nothing that could fail: constants and texts, and the message itself.
+const WITHOUT_FAILURE: &[&str] =
+    &["rsq_abi_version", "rsq_isa_name", "rsq_last_error", "rsq_status_name", "rsq_version_number", "rsq_version_string"];
+
+#[test]
+fn lines_11_and_12_no_function_of_the_header_is_left_out() {
+    let header = include_str!("../../include/rsquant.h");
+    // Declarations begin in the first column; a macro, a typedef and a comment do not begin like one.
+    let name = |line: &str| {
+        let head = line.split_once('(')?.0;
+        let name = head.rsplit([' ', '*']).next()?;
+        (name.starts_with("rsq_") && !line.starts_with(['/', ' ', '#', '}']) && !line.starts_with("typedef")).then(|| name.to_owned())
+    };
+    let mut declared: Vec<String> = header.lines().filter_map(name).collect();
+    declared.sort();
+    let listed = WITH_NULLS.iter().map(|call| call.0).chain(COUNTS.iter().map(|call| call.0)).chain(FREES.iter().map(|call| call.0));
+    assert_eq!(declared, sorted(listed.chain(WITHOUT_FAILURE.iter().copied()).chain(["rsq_isa_detected"])));
+}
+
 #[test]
 fn null_is_a_status_everywhere() {
     for (name, call) in WITH_NULLS {

@@ -1,4 +1,37 @@
 //! AMX: is it there, and may this process use it.
+
+/// A machine with AMX for tests: what would ask the system asks this instead.
+#[cfg(feature = "test-internals")]
+pub mod pretence {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    static ON: AtomicBool = AtomicBool::new(false);
+    static GRANTS: AtomicBool = AtomicBool::new(false);
+    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+    /// From now on the CPU is taken to have AMX, and the system to grant it or not.
+    ///
+    /// # Safety
+    /// Where it grants, tile instructions must be executable, by the CPU or by an installed trap handler.
+    pub unsafe fn begin(grants: bool) {
+        GRANTS.store(grants, SeqCst);
+        ON.store(true, SeqCst);
+    }
+
+    /// How often the system would have been asked.
+    pub fn requests() -> usize {
+        REQUESTS.load(SeqCst)
+    }
+
+    pub(super) fn is_on() -> bool {
+        ON.load(SeqCst)
+    }
+
+    pub(super) fn request() -> bool {
+        REQUESTS.fetch_add(1, SeqCst);
+        GRANTS.load(SeqCst)
+    }
+}
 #[cfg(all(target_arch = "x86_64", feature = "x86", target_os = "linux"))]
 mod linux {
     use std::arch::x86_64::{__cpuid_count, _xgetbv};
@@ -17,6 +50,10 @@ mod linux {
     const ECX_OSXSAVE: u32 = 1 << 27;
 
     pub fn supported() -> bool {
+        #[cfg(feature = "test-internals")]
+        if super::pretence::is_on() {
+            return true;
+        }
         if __cpuid_count(0, 0).eax < 7 || __cpuid_count(1, 0).ecx & ECX_OSXSAVE == 0 {
             return false;
         }
@@ -35,6 +72,10 @@ mod linux {
     }
 
     pub fn request() -> bool {
+        #[cfg(feature = "test-internals")]
+        if super::pretence::is_on() {
+            return super::pretence::request();
+        }
         static GRANTED: OnceLock<bool> = OnceLock::new();
         *GRANTED.get_or_init(|| {
             // SAFETY: arch_prctl with this code reads its two integers and nothing else.

@@ -6,6 +6,8 @@ mod amx_permission;
 mod mxcsr;
 mod tokens;
 
+#[cfg(feature = "test-internals")]
+pub use amx_permission::pretence as amx_pretence;
 pub use mxcsr::FloatControl;
 pub use tokens::{AmxInt8, Avx2, Avx512, Avx512Vnni, AvxVnni, EvexProof, VexProof};
 

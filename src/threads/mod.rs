@@ -16,6 +16,7 @@ mod parallel_for;
 mod parallel_map;
 mod part;
 mod signals;
+mod spawn;
 mod team;
 mod wait_point;
 

@@ -1,6 +1,7 @@
 //! Independent pieces of work of a call other than a run: calibration and conversion.
 use super::headroom::room_for_a_thread;
 use super::signals::BlockedSignals;
+use super::spawn::spawn;
 use crate::isa::FloatControl;
 use crate::memory;
 use rayon::prelude::*;
@@ -78,15 +79,13 @@ fn new_pool() -> Option<rayon::ThreadPool> {
     let most = std::thread::available_parallelism().map_or(1, usize::from);
     // rayon gives up where one thread of several is refused.
     let mut counts = std::iter::successors(Some(most), |count| Some(count / 2)).take_while(|&count| count > 1);
-    counts.find_map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).spawn_handler(spawn).build().ok())
+    counts.find_map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).spawn_handler(start).build().ok())
 }
 
-fn spawn(thread: rayon::ThreadBuilder) -> std::io::Result<()> {
-    if !room_for_a_thread() {
-        return Err(std::io::ErrorKind::OutOfMemory.into());
-    }
-    let builder = std::thread::Builder::new().name(format!("rsquant-map-{}", thread.index())).stack_size(STACK_BYTES);
-    builder.spawn(|| thread.run()).map(|_| ())
+fn start(thread: rayon::ThreadBuilder) -> std::io::Result<()> {
+    let name = format!("rsquant-map-{}", thread.index());
+    let started = if room_for_a_thread() { spawn(&name, STACK_BYTES, || thread.run()) } else { None };
+    started.map(super::spawn::Thread::detach).ok_or_else(|| std::io::ErrorKind::OutOfMemory.into())
 }
 
 #[cfg(test)]

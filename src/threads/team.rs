@@ -3,12 +3,12 @@ use super::barrier::Barrier;
 use super::headroom::room_for_a_thread;
 use super::outcome::Outcome;
 use super::signals::BlockedSignals;
+use super::spawn::{Thread, spawn};
 use super::wait_point::{WaitPoint, lock};
 use super::{Part, Worker};
 use crate::error::Result;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 /// The most members that a team has.
 pub const MAX_THREADS: usize = 1024;
@@ -93,7 +93,7 @@ pub(super) fn run_alone(work: &(dyn Fn(&Worker<'_>) + Sync)) -> Result<()> {
 #[derive(Debug)]
 struct Crew {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<Thread>,
     /// The process that the threads live in.
     process: u32,
     /// A run is under way.
@@ -147,15 +147,14 @@ impl Crew {
             finished: WaitPoint::new(),
         });
         let _blocked = BlockedSignals::new();
-        let spawn = |index: usize| {
+        let start = |index: usize| {
             if !room_for_a_thread() {
                 return None;
             }
             let shared = Arc::clone(&shared);
-            let builder = std::thread::Builder::new().name(format!("rsquant-{index}")).stack_size(WORKER_STACK_BYTES);
-            builder.spawn(move || shared.obey(index)).ok()
+            spawn(&format!("rsquant-{index}"), WORKER_STACK_BYTES, move || shared.obey(index))
         };
-        let workers = (1..threads).map_while(spawn).collect();
+        let workers = (1..threads).map_while(start).collect();
         Self { shared, workers, process: std::process::id(), busy: AtomicBool::new(false) }
     }
 
@@ -190,8 +189,7 @@ impl Drop for Crew {
         lock(&self.shared.orders).leave = true;
         self.shared.ordered.notify_all();
         for worker in self.workers.drain(..) {
-            // Workers catch every panic of a job, so a join has nothing to report.
-            let _ = worker.join();
+            worker.join();
         }
     }
 }

@@ -205,6 +205,12 @@ impl Prepared {
         filled(|buffer, capacity, size| unsafe { rsq_calibration_to_buffer(self.0, buffer, capacity, size) })
     }
 
+    /// Goes on from statistics as bytes.
+    pub fn take(&self, bytes: &[u8]) -> Outcome<()> {
+        // SAFETY: the bytes live for the call.
+        done(unsafe { rsq_calibration_from_bytes(self.0, bytes.as_ptr().cast(), bytes.len()) })
+    }
+
     pub fn save(&self, path: &Path) -> Outcome<()> {
         // SAFETY: the text lives for the call.
         done(unsafe { rsq_calibration_save(self.0, text_of(path).as_ptr()) })
