@@ -55,6 +55,8 @@ fn line_17_amx_permission_is_asked_for_by_the_first_amx_plan_alone_and_may_be_de
     unsafe { amx_pretence::begin(true) };
     let granted = Session::new(&model, options(&network)).unwrap();
     assert!(granted.steps().iter().any(|step| step.kernel.contains("amx")), "a granted AMX is not used");
+    let before = amx_trap::executed();
     assert_eq!(run(&network, granted), expected);
+    assert_eq!(tiles == amx_trap::TilesBy::Trap, amx_trap::executed() > before, "{tiles}");
     println!("RAN: denied by the pretence, granted with {tiles}");
 }

@@ -1,17 +1,19 @@
 /* Every wrong argument of every function: a status, no output, and everything works on.
  *
- *     misuse NETWORKS HEADER FOLDER
+ *     misuse NETWORKS HEADER FOLDER [small_stack]
  */
+#define _POSIX_C_SOURCE 200809L
 #include "arguments.h"
 #include "checks.h"
 #include "header_functions.h"
 #include "memory.h"
 #include "tensors.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_FUNCTIONS = 256 };
+enum { MAX_FUNCTIONS = 256, SMALL_STACK_BYTES = 128 << 10 };
 
 static const function *functions[MAX_FUNCTIONS];
 static size_t function_count;
@@ -128,12 +130,8 @@ static void check_complete(const char *header) {
     }
 }
 
-int main(int argc, char **argv) {
+static int check_all(char **argv) {
     size_t i;
-    if (argc != 4) {
-        fprintf(stderr, "usage: misuse NETWORKS HEADER FOLDER\n");
-        return 2;
-    }
     objects_setup(argv[1], argv[3]);
     add_rows(version_calls());
     add_rows(context_calls());
@@ -156,4 +154,34 @@ int main(int argc, char **argv) {
     check(objects_work(), "all objects work on");
     objects_teardown();
     return checks_end();
+}
+
+static void *check_all_here(void *argv) {
+    static int status;
+    status = check_all(argv);
+    return &status;
+}
+
+/* All of it on the thread with a small stack that a host may call from. */
+static int check_all_on_a_small_stack(char **argv) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *status;
+    if (pthread_attr_init(&attributes) != 0 || pthread_attr_setstacksize(&attributes, SMALL_STACK_BYTES) != 0 ||
+        pthread_create(&thread, &attributes, check_all_here, argv) != 0 || pthread_join(thread, &status) != 0) {
+        fprintf(stderr, "no thread with a small stack\n");
+        return 2;
+    }
+    return *(int *)status;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 5 && strcmp(argv[4], "small_stack") == 0) {
+        return check_all_on_a_small_stack(argv);
+    }
+    if (argc != 4) {
+        fprintf(stderr, "usage: misuse NETWORKS HEADER FOLDER [small_stack]\n");
+        return 2;
+    }
+    return check_all(argv);
 }
