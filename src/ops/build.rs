@@ -28,11 +28,14 @@ use crate::kernels::{
 use crate::quantize::requantize::ratio;
 use crate::quantize::{DynamicQuantization, Grain};
 use crate::tensor::SharedBytes;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+const PORTABLE: &str = "every registry ends with a portable kernel";
 
 /// The kernels that a plan uses: the best of each registry below the cap.
 pub struct Kernels {
-    int8: Arc<dyn Int8Kernel>,
+    cap: Isa,
+    int8: OnceLock<Arc<dyn Int8Kernel>>,
     depthwise: Arc<dyn DepthwiseKernel>,
     float: Arc<dyn F32Kernel>,
     float_depthwise: Arc<dyn F32DepthwiseKernel>,
@@ -42,9 +45,9 @@ pub struct Kernels {
 impl Kernels {
     /// The best kernels that this machine has and `cap` allows. Registries end with a portable kernel, so there is one.
     pub fn best(cap: Isa) -> Self {
-        const PORTABLE: &str = "every registry ends with a portable kernel";
         Self {
-            int8: int8_kernels(cap).into_iter().next().expect(PORTABLE).into(),
+            cap,
+            int8: OnceLock::new(),
             depthwise: depthwise_kernels(cap).into_iter().next().expect(PORTABLE).into(),
             float: f32_kernels(cap).into_iter().next().expect(PORTABLE).into(),
             float_depthwise: f32_depthwise_kernels(cap).into_iter().next().expect(PORTABLE).into(),
@@ -54,6 +57,12 @@ impl Kernels {
 }
 
 impl Kernels {
+    /// The int8 kernel, looked for when the first step wants it: looking may ask the system for AMX, which a plan without int8 must not.
+    fn int8(&self) -> Arc<dyn Int8Kernel> {
+        let best = || int8_kernels(self.cap).into_iter().next().expect(PORTABLE).into();
+        Arc::clone(self.int8.get_or_init(best))
+    }
+
     /// What element loops are compiled for.
     pub fn vector(&self) -> VectorIsa {
         self.vector
@@ -250,7 +259,7 @@ impl Builder<'_> {
             ConvWeights::Dynamic { panels, tap_sums, scale, bias } => {
                 let (table, int8) = (self.table(qparams)?, self.int8_weights([*panels, *tap_sums, *scale, *bias]));
                 if matches!(self.node.op, Op::Linear(_)) {
-                    let (isa, kernel) = (self.kernels.vector, Arc::clone(&self.kernels.int8));
+                    let (isa, kernel) = (self.kernels.vector, self.kernels.int8());
                     return Ok(Box::new(Int8RowsStep::new(info, isa, kernel, geometry, int8, table, tensors, bounds)?));
                 }
                 (int8, OutputScale::Dynamic(table))
@@ -260,7 +269,7 @@ impl Builder<'_> {
         Ok(if depthwise {
             Box::new(Int8DepthwiseStep::new(info, Arc::clone(&self.kernels.depthwise), geometry, int8, scale, tensors, result)?)
         } else {
-            Box::new(Int8ConvStep::new(info, Arc::clone(&self.kernels.int8), geometry, int8, scale, tensors, result)?)
+            Box::new(Int8ConvStep::new(info, self.kernels.int8(), geometry, int8, scale, tensors, result)?)
         })
     }
 
@@ -304,7 +313,7 @@ impl Builder<'_> {
                 Product::float(node, sizes, FloatMatrix { kernel, panels: self.data(*panels), bias: bias.map(|bias| self.data(bias)) })
             }
             (ConvWeights::Dynamic { panels, tap_sums, scale, bias }, Some(quantization)) => {
-                let (kernel, weights) = (Arc::clone(&self.kernels.int8), self.int8_weights([*panels, *tap_sums, *scale, *bias]));
+                let (kernel, weights) = (self.kernels.int8(), self.int8_weights([*panels, *tap_sums, *scale, *bias]));
                 Product::int8(node, sizes, Int8Matrix { kernel, weights, quantization })
             }
             _ => Err(Error::Graph(format!("node {node}: its weights are not packed"))),
