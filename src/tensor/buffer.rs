@@ -30,7 +30,9 @@ impl AlignedBuffer {
         let refused = || Error::OutOfMemory { what: what.to_owned(), bytes: len };
         memory::checkpoint()?;
         if len == 0 {
-            return Ok(Self { start: NonNull::dangling(), len: 0, _charge: memory::Charge::default() });
+            // An empty slice of any element type begins on that type's boundary too.
+            let start = NonNull::new(std::ptr::without_provenance_mut(ALIGNMENT)).ok_or_else(refused)?;
+            return Ok(Self { start, len, _charge: memory::Charge::default() });
         }
         let charge = memory::charge(len, what)?;
         let layout = Layout::from_size_align(len, ALIGNMENT).map_err(|_| refused())?;
@@ -95,7 +97,7 @@ mod tests {
             let buffer = AlignedBuffer::zeroed(len, "test").unwrap();
             assert_eq!(buffer.len(), len);
             assert!(buffer.iter().all(|&byte| byte == 0));
-            assert_eq!(buffer.as_ptr() as usize % if len == 0 { 1 } else { ALIGNMENT }, 0);
+            assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0, "{len} bytes");
         }
     }
 
