@@ -98,27 +98,37 @@ impl ConvGeometry {
         WeightShape { oc: self.out_channels / self.groups, taps: self.kernel[0] * self.kernel[1], ic: self.in_channels / self.groups }
     }
 
-    /// Multiply-accumulates of one sample, padded taps counted.
+    /// Multiply-accumulates of one sample, padded taps counted; the largest number where there are more.
     pub fn macs(&self) -> u64 {
         let shape = self.weight_shape();
-        (self.output_pixels() * self.out_channels * shape.taps * shape.ic) as u64
+        [self.out_channels, shape.taps, shape.ic].iter().fold(self.output_pixels() as u64, |macs, &size| macs.saturating_mul(size as u64))
     }
 
-    /// Valid taps along one axis for each run of outputs that share them.
+    /// Valid taps along one axis for each run of outputs that share them. The time follows the kernel's size, not the output's: padding
+    /// may be of any size.
     fn axis_spans(&self, axis: usize) -> Vec<(Range<usize>, Range<usize>)> {
-        let (input, kernel) = (self.input[axis] as i64, self.kernel[axis]);
+        let [input, stride, dilation, pad] =
+            [self.input[axis], self.strides[axis], self.dilations[axis], self.pad_begin[axis]].map(|size| size as i128);
+        let (output, kernel) = (self.output[axis], self.kernel[axis]);
+        // The smallest number, from 0 to `end`, whose product with `step` is at least `least`.
+        let reaching = |least: i128, step: i128, end: usize| (least + step - 1).div_euclid(step).clamp(0, end as i128) as usize;
         let valid = |out: usize| -> Range<usize> {
-            let at = |tap: usize| (out * self.strides[axis]) as i64 - self.pad_begin[axis] as i64 + (tap * self.dilations[axis]) as i64;
-            let first = (0..kernel).find(|&tap| at(tap) >= 0).unwrap_or(kernel);
-            let end = (first..kernel).find(|&tap| at(tap) >= input).unwrap_or(kernel);
-            first..end
+            let at = out as i128 * stride - pad;
+            let first = reaching(-at, dilation, kernel);
+            first..reaching(input - at, dilation, kernel).max(first)
         };
+        // Outputs from which on a tap is no longer before the input, or is behind it.
+        let edges = (0..kernel).flat_map(|tap| [pad - tap as i128 * dilation, input + pad - tap as i128 * dilation]);
+        let mut starts: Vec<usize> = edges.map(|edge| reaching(edge, stride, output)).filter(|&start| start < output).collect();
+        starts.extend((output > 0).then_some(0));
+        starts.sort_unstable();
+        starts.dedup();
         let mut spans: Vec<(Range<usize>, Range<usize>)> = Vec::new();
-        for out in 0..self.output[axis] {
-            let taps = valid(out);
+        for (index, &start) in starts.iter().enumerate() {
+            let (end, taps) = (starts.get(index + 1).copied().unwrap_or(output), valid(start));
             match spans.last_mut() {
-                Some((outs, last)) if *last == taps => outs.end = out + 1,
-                _ => spans.push((out..out + 1, taps)),
+                Some((outs, last)) if *last == taps => outs.end = end,
+                _ => spans.push((start..end, taps)),
             }
         }
         spans
@@ -248,6 +258,39 @@ mod tests {
                 }
             }
             assert!(seen.iter().all(|&count| count == 1), "size {size} stride {stride} pad {pad}");
+        }
+    }
+
+    #[test]
+    fn padding_and_dilation_of_any_size_are_cut_at_once() {
+        let far = 1usize << 40;
+        let sizes = [(8, 3, 2, far), (1, 2, far / 2, far), (5, 1, 1, far), (far, 3, far / 4, 0), (7, 4, 3, 9), (9, 5, 2, 1)];
+        for (input, kernel, dilation, pad) in sizes {
+            for stride in [1, 2, 7] {
+                let output = (input + 2 * pad - (kernel - 1) * dilation).div_ceil(stride);
+                let sizes = ([1, input], [1, output], [1, kernel], [1, stride], [1, dilation], [0, pad]);
+                let (input_sizes, output_sizes, kernel_sizes, strides, dilations, pad_begin) = sizes;
+                let geometry = ConvGeometry {
+                    input: input_sizes,
+                    output: output_sizes,
+                    kernel: kernel_sizes,
+                    strides,
+                    dilations,
+                    pad_begin,
+                    ..ConvGeometry::linear(1, 1, 1)
+                };
+                let mut end = 0;
+                for region in geometry.regions() {
+                    assert_eq!(region.cols.start, end);
+                    end = region.cols.end;
+                    for col in [region.cols.start, region.cols.end - 1] {
+                        let at = |tap: usize| (col * stride + tap * dilation) as i64 - pad as i64;
+                        let valid: Vec<usize> = (0..kernel).filter(|&tap| (0..input as i64).contains(&at(tap))).collect();
+                        assert_eq!(region.tap_cols.clone().collect::<Vec<_>>(), valid, "{geometry:?} output {col}");
+                    }
+                }
+                assert_eq!(end, output);
+            }
         }
     }
 
