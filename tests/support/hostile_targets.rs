@@ -1,8 +1,16 @@
 //! What is done with the bytes of each kind of file. A finding is a panic, a crash, a hang, or an answer that is not one.
-use rsquant::pipeline::{Context, ContextOptions, FloatGraph, Model, Prepared, Session, SessionOptions};
-use rsquant::quantize::QConfig;
+use rsquant::pipeline::{Context, ContextOptions, FloatGraph, Model, Prepared, Session, SessionOptions, import_recipe};
+use rsquant::quantize::qconfig::ActivationSettings;
+use rsquant::quantize::recipe::foreign::ForeignFormat::{Ipex, Ncnn, OnnxRuntime, TensorRt};
+use rsquant::quantize::{LayerSettings, ObserverKind, QConfig, Recipe};
 use rsquant::tensor::{TensorView, TensorViewMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+#[path = "fuzz_seeds.rs"]
+mod fuzz_seeds;
+#[allow(unused_imports)] // The fuzz targets write seeds; tests do not.
+pub use fuzz_seeds::*;
 
 /// Memory and multiplications that a run of a mutated network may take here.
 const MOST_BYTES: usize = 32 << 20;
@@ -10,7 +18,14 @@ const MOST_MACS: u64 = 20_000_000;
 
 /// One thread, so that a run is deterministic and quick to make.
 fn context() -> Context {
-    Context::new(ContextOptions { threads: 1, ..Default::default() }).expect("a context")
+    static CONTEXT: OnceLock<Context> = OnceLock::new();
+    CONTEXT.get_or_init(|| Context::new(ContextOptions { threads: 1, ..Default::default() }).expect("a context")).clone()
+}
+
+/// The tests' networks: beside the library, or where the fuzz targets' package is in it.
+fn networks() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    if here.is_dir() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data") }
 }
 
 /// Elements of a shape whose open dimensions are 1; `None` above a bound.
@@ -67,47 +82,101 @@ pub fn model_file(bytes: &[u8]) -> bool {
     true
 }
 
-/// A network with its statistics, for calibration files.
+/// A network with its settings, for calibration files.
 pub struct Calibrated {
     context: Context,
     graph: FloatGraph,
-    path: std::path::PathBuf,
+    qconfig: QConfig,
 }
 
 impl Calibrated {
-    /// The network of an ONNX file; calibration files are put at `path`.
-    pub fn new(onnx: &Path, path: &Path) -> Self {
-        Self { context: context(), graph: FloatGraph::from_onnx_file(onnx).expect("a network"), path: path.to_owned() }
+    /// The network of an ONNX file, with the default observers.
+    pub fn new(onnx: &Path) -> Self {
+        Self { context: context(), graph: FloatGraph::from_onnx_file(onnx).expect("a network"), qconfig: QConfig::default_static() }
     }
 
-    fn prepared(&self) -> Prepared {
-        Prepared::new(&self.context, &self.graph, &QConfig::default_static(), None).expect("prepared")
+    /// A small network with every kind of observer; it is built for the fuzz target too.
+    pub fn with_every_observer() -> Self {
+        let mut network = Self::new(&networks().join("networks/squeeze_excite/model.onnx"));
+        let kinds = [ObserverKind::Histogram, ObserverKind::MinMax, ObserverKind::MovingAverage, ObserverKind::TorchHistogram];
+        let names = network.graph.graph().nodes.iter().map(|node| node.name.clone());
+        let names: Vec<String> = names.filter(|name| name.contains("Conv") || name.contains("Gemm")).collect();
+        for (index, name) in names.iter().enumerate() {
+            let observer = Some(kinds[index % kinds.len()]);
+            let settings = LayerSettings { activation: ActivationSettings { observer, ..Default::default() }, ..Default::default() };
+            network.qconfig.set(&format!("name:{name}"), settings).expect("a scope");
+        }
+        network
     }
 
-    /// A model file and a calibration file of the network, after one batch of numbers.
-    pub fn files(&self) -> (Vec<u8>, Vec<u8>) {
+    /// Writes its calibration file as a seed.
+    pub fn write_seed(&self) {
+        fuzz_seeds::write_seed("statistics", &self.files().1);
+    }
+
+    pub fn prepared(&self) -> Prepared {
+        Prepared::new(&self.context, &self.graph, &self.qconfig, None).expect("prepared")
+    }
+
+    /// After one batch of numbers.
+    pub fn calibrated(&self) -> Prepared {
         let mut prepared = self.prepared();
         let dims: Vec<Vec<usize>> = self.graph.inputs().iter().map(|input| small(&input.dims).expect("small")).collect();
         let floats: Vec<Vec<f32>> =
             dims.iter().map(|dims| (0..dims.iter().product()).map(|i: usize| (i * 37 % 101) as f32 / 25.0 - 2.0).collect()).collect();
-        let views: Vec<_> = floats.iter().zip(&dims).map(|(floats, dims)| TensorView::f32(floats, dims).expect("a view")).collect();
-        prepared.calibrate(&views).expect("calibrated");
-        prepared.save_calibration(&self.path).expect("saved");
-        (prepared.convert().expect("converted").to_bytes().expect("a model"), std::fs::read(&self.path).expect("a file"))
+        let inputs: Vec<_> = floats.iter().zip(&dims).map(|(floats, dims)| TensorView::f32(floats, dims).expect("a view")).collect();
+        prepared.calibrate(&inputs).expect("calibrated");
+        prepared
+    }
+
+    /// A model file and a calibration file of the network, after one batch of numbers.
+    pub fn files(&self) -> (Vec<u8>, Vec<u8>) {
+        let prepared = self.calibrated();
+        (prepared.convert().expect("converted").to_bytes().expect("a model"), prepared.calibration_bytes().expect("a file"))
     }
 
     /// Bytes as a calibration file: loaded, added to itself, and converted. Whether they were taken.
     pub fn calibration_file(&self, bytes: &[u8]) -> bool {
-        std::fs::write(&self.path, bytes).expect("written");
         let mut prepared = self.prepared();
-        if prepared.merge_calibration(&self.path).is_err() {
+        if prepared.merge_calibration_bytes(bytes).is_err() {
             assert_eq!(prepared.samples(), 0, "a refused file changed the statistics");
             return false;
         }
-        let _ = prepared.merge_calibration(&self.path);
+        let _ = prepared.merge_calibration_bytes(bytes);
         if let Ok(model) = prepared.convert() {
             assert!(Model::from_bytes(&self.context, &model.to_bytes().expect("bytes")).is_ok(), "a converted model loads");
         }
         true
     }
+}
+
+/// A text as settings, as a recipe, and as a calibration of another system. The first byte says which: whether it was taken.
+pub fn recipe(bytes: &[u8]) -> bool {
+    // A small network for what is ours, and the one that the other systems were given.
+    static NETWORKS: OnceLock<[FloatGraph; 2]> = OnceLock::new();
+    let Some((kind, text)) = bytes.split_first() else { return false };
+    let read = |name: &str| FloatGraph::from_onnx_file(&networks().join("networks").join(name).join("model.onnx")).expect("a network");
+    let graphs = NETWORKS.get_or_init(|| [read("squeeze_excite"), read("resnet_like")]);
+    let context = context();
+    let formats = [None, Some(Ipex), Some(TensorRt), Some(OnnxRuntime), Some(Ncnn)];
+    let graph = &graphs[usize::from(usize::from(*kind) % (2 + formats.len()) > 1)];
+    let recipe = match (usize::from(*kind) % (2 + formats.len()), std::str::from_utf8(text)) {
+        (0, Ok(text)) => {
+            let Ok(qconfig) = QConfig::from_json(text) else { return false };
+            let again = QConfig::from_json(&qconfig.to_json().expect("what was read can be written"));
+            assert_eq!(again.expect("what was written can be read"), qconfig);
+            let _ = Prepared::new(&context, graph, &qconfig, None);
+            return true;
+        }
+        (1, Ok(text)) => Recipe::from_json(text),
+        (0 | 1, Err(_)) => return false,
+        (format, _) => import_recipe(&context, graph, formats[format - 2], text, None),
+    };
+    let Ok(recipe) = recipe else { return false };
+    let again = Recipe::from_json(&recipe.to_json().expect("what was read can be written"));
+    assert_eq!(again.expect("what was written can be read"), recipe);
+    if let Ok(model) = Model::from_recipe(&context, graph, &recipe) {
+        assert!(Model::from_bytes(&context, &model.to_bytes().expect("bytes")).is_ok(), "a converted model loads");
+    }
+    true
 }
