@@ -28,7 +28,7 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address $coverage --cfg fuzzing" \
 
 # A plan of gigabytes is refused, which is a status. One worker thread, for runs that repeat.
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048:handle_abort=1 RAYON_NUM_THREADS=1
-declare -A longest=([onnx]=6000 [model]=10000 [calibration]=16000 [recipe]=24000 [api]=256)
+declare -A longest=([onnx]=6000 [model]=10000 [calibration]=32000 [recipe]=24000 [api]=256)
 failed=0
 for target in "${targets[@]}"; do
     folder=fuzz/run/$target
