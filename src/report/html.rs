@@ -122,8 +122,9 @@ fn tensors(page: &mut String, report: &Report) {
         let more = if tensor.names.len() > 1 { format!(" and {} more", tensor.names.len() - 1) } else { String::new() };
         let title = escaped(&tensor.names.join(", "));
         let _ = write!(page, "<div class=\"card\"><h3 title=\"{title}\">{name}{more}</h3><small>{} / {}, ", tensor.observer, tensor.solver);
-        let _ = write!(page, "scale {}, zero point {}, ", short(f64::from(tensor.scale)), tensor.zero_point);
-        let _ = write!(page, "predicted {} dB</small>{}</div>", decibels(tensor.predicted_sqnr_db), histogram(tensor));
+        let _ = write!(page, "predicted {} dB<br>", decibels(tensor.predicted_sqnr_db));
+        let _ = write!(page, "scale {}, zero point {}", short(f64::from(tensor.scale)), tensor.zero_point);
+        let _ = write!(page, "</small>{}</div>", histogram(tensor));
     }
     page.push_str("</div>");
 }

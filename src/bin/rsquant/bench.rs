@@ -158,7 +158,7 @@ fn measure(job: &Job, runnable: &Runnable, batch: usize, arguments: &Arguments) 
     if arguments.profile {
         session.reset_profile()?;
     }
-    let bar = job.terminal.bar((arguments.seconds * 1e3) as u64, &format!("batch {batch}"));
+    let bar = job.terminal.bar((arguments.seconds * 1e3) as u64, &format!("batch {batch}, ms"));
     let (start, mut times) = (Instant::now(), Vec::new());
     while times.len() < FEWEST_RUNS || start.elapsed().as_secs_f64() < arguments.seconds {
         let began = Instant::now();

@@ -199,7 +199,9 @@ fn recipe(recipe: Recipe, path: &Path) -> Result<Contents> {
 }
 
 fn list(what: &str, tensors: &[Tensor]) -> String {
-    tensors.iter().map(|tensor| format!("{what} {} {}\n", tensor.name, shape(&tensor.shape))).collect()
+    // The shape of an output depends on the input's.
+    let of = |tensor: &Tensor| if tensor.shape.is_empty() { String::new() } else { format!(" {}", shape(&tensor.shape)) };
+    tensors.iter().map(|tensor| format!("{what} {}{}\n", tensor.name, of(tensor))).collect()
 }
 
 fn qparams(qparams: Option<QParams>) -> String {

@@ -41,7 +41,7 @@ impl Table {
 /// A shape such as `1x3x?x?`; `?` where the caller chooses.
 pub fn shape(dims: &[Option<usize>]) -> String {
     let dims: Vec<String> = dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
-    if dims.is_empty() { "-".into() } else { dims.join("x") }
+    dims.join("x")
 }
 
 /// dB; `exact` where nothing is lost.

@@ -67,6 +67,11 @@ fn json(value: &impl Serialize) -> Result<String> {
 }
 
 impl Bar {
+    /// A bar that is not drawn: a part of work that has one.
+    pub fn hidden() -> Self {
+        Bar(ProgressBar::hidden())
+    }
+
     /// Steps done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);

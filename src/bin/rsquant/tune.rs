@@ -4,6 +4,7 @@ use crate::command::{Job, refused};
 use crate::dataset::{DataArguments, Dataset};
 use crate::quantize::WrittenModel;
 use crate::table::{Table, decibels, percent};
+use crate::terminal::Bar;
 use crate::top_class::Classifier;
 use clap::{Args, ValueEnum};
 use rsquant::error::Result;
@@ -101,9 +102,8 @@ pub fn run(job: &Job, arguments: &Arguments) -> Result<()> {
         return Err(refused("--max-drop is of top-1; sqnr has a --target in dB"));
     }
     let prepared = source.prepare(job, &graph, &arguments.arguments)?;
-    let bar = |what| job.terminal.bar(data.samples(), what);
     let float_metric = match metric_name {
-        MetricName::Top1 => Some(Classifier::Float(&job.context, &graph).top1(&data, &bar("top-1 float"))?),
+        MetricName::Top1 => Some(Classifier::Float(&job.context, &graph).top1(&data, &job.terminal.bar(data.samples(), "top-1 float"))?),
         MetricName::Sqnr => None,
     };
     let target = arguments.max_drop.zip(float_metric).map(|(drop, float)| float - drop).or(arguments.target);
@@ -114,7 +114,7 @@ pub fn run(job: &Job, arguments: &Arguments) -> Result<()> {
         steps.set_of(done, total);
         Ok(())
     };
-    let mut top1 = |model: &Model| Classifier::Model(model).top1(&data, &bar("top-1 model"));
+    let mut top1 = |model: &Model| Classifier::Model(model).top1(&data, &Bar::hidden());
     let metric: Option<&mut Metric<'_>> = match metric_name {
         MetricName::Top1 => Some(&mut top1),
         MetricName::Sqnr => None,

@@ -177,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn jpegs_are_decoded_as_pillow_decodes_them() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pictures");
+        // Decoders may round differently; colours at a quarter of the size they may also interpolate differently.
+        for (name, most) in [("colours", 3), ("progressive", 12), ("subsampled", 12), ("grey", 2)] {
+            let open = |extension: &str| Picture::open(&folder.join(name).with_extension(extension)).unwrap().with_channels(3);
+            let (jpeg, png) = (open("jpg"), open("png"));
+            assert_eq!((jpeg.width, jpeg.height), (56, 40));
+            let worst = jpeg.pixels.iter().zip(&png.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(jpeg.pixels.len() == png.pixels.len() && worst <= Some(most), "{name}: {worst:?}");
+        }
+    }
+
+    #[test]
     fn grey_and_colours_become_each_other() {
         let grey = Picture { width: 1, height: 2, channels: 1, pixels: vec![7, 200] };
         assert_eq!(grey.clone().with_channels(3).pixels, [7, 7, 7, 200, 200, 200]);
