@@ -32,6 +32,11 @@ pub fn context(machine: &mut Machine, source: &mut Source) {
         pool_threads: source.below(4) as u32,
         parallel_for: if source.byte() % 2 == 0 { None } else { Some(one_after_the_other) },
         pool: null_mut(),
+        memory_limit: 0,
+        log: None,
+        log_data: null_mut(),
+        log_level: 0,
+        reserved: 0,
     };
     let options = source.sized(options);
     // SAFETY: options and output live for the call.
@@ -102,6 +107,8 @@ pub fn set_qconfig(machine: &mut Machine, source: &mut Source) {
         weight_reduce_range: set(2),
         activation_rule: set(2),
         percentile: if source.byte() < 200 { 0.0 } else { f64::from(source.float()) * 30.0 },
+        activation_granularity: 0,
+        reserved: 0,
     };
     let layer = source.sized(layer);
     let scope = source.text(&["*", "op:Conv", "op:Gemm", "name:*Conv*", "name:*", "x", ""]);
@@ -183,7 +190,14 @@ pub fn prepare(machine: &mut Machine, source: &mut Source) {
     let graph = without_provenance(machine.handle(Kind::Graph, source));
     let qconfig = without_provenance(machine.handle(Kind::QConfig, source));
     let shapes = Shapes::read(machine, source);
-    let options = rsq_prepare_options { struct_size: 0, flags: 0, input_shapes: shapes.pointer(), input_shape_count: shapes.count() };
+    let options = rsq_prepare_options {
+        struct_size: 0,
+        flags: 0,
+        input_shapes: shapes.pointer(),
+        input_shape_count: shapes.count(),
+        images: null(),
+        image_count: 0,
+    };
     let options = source.sized(options);
     let options = if source.byte() < 200 { null() } else { options.get() };
     // SAFETY: options, shapes and output live for the call.

@@ -29,6 +29,9 @@ pub fn session(machine: &mut Machine, source: &mut Source) {
         max_batch: source.below(4),
         input_shapes: shapes.pointer(),
         input_shape_count: shapes.count(),
+        images: null(),
+        image_count: 0,
+        kept_plans: 0,
     };
     let options = source.sized(options);
     let options = if source.byte() < 100 { null() } else { options.get() };
@@ -180,7 +183,7 @@ pub fn compare(machine: &mut Machine, source: &mut Source) {
     output.check(machine.done(statuses[1]));
 }
 
-unsafe extern "C" fn step(data: *mut c_void, _done: u64, _total: u64) -> i32 {
+unsafe extern "C" fn step(data: *mut c_void, _progress: *const rsq_progress) -> i32 {
     // NULL goes on, any other value of the argument cancels.
     i32::from(!data.is_null())
 }
@@ -193,7 +196,7 @@ pub fn sensitivity(machine: &mut Machine, source: &mut Source) {
     let inputs = inputs(machine, source);
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let data = without_provenance_mut(usize::from(source.byte() >= 200));
-    let progress: rsq_step_fn = if source.byte() < 128 { None } else { Some(step) };
+    let progress: rsq_progress_fn = if source.byte() < 128 { None } else { Some(step) };
     // SAFETY: the tensors live for the call, and the function follows no pointer.
     machine
         .make(Kind::Sensitivity, source, |out| unsafe { rsq_sensitivity_new(prepared, views.as_ptr(), views.len(), progress, data, out) });
