@@ -10,13 +10,13 @@ const BATCHES: [usize; 2] = [2, 3];
 
 /// Whether every computed value holds one slice along axis 0 for each sample, made from that sample alone.
 ///
-/// `inputs` are shapes that the graph takes; the size of their axis 0 does not matter. Shapes must agree but for axis 0
-/// at two batch sizes, and no operator may mix or move samples. Lowered graphs are judged the same way.
+/// `inputs` are shapes that the graph takes; what size their axis 0 has does not matter, but it must be one size. Shapes must
+/// agree but for axis 0 at two batch sizes, and no operator may mix or move samples. Lowered graphs are judged the same way.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`]. Shapes that the graph does not take are no error: such samples are not apart.
 pub fn keeps_samples_apart(graph: &Graph, inputs: &[Vec<usize>]) -> Result<bool> {
-    if inputs.iter().any(Vec::is_empty) {
+    if inputs.iter().any(|shape| shape.is_empty() || shape[0] != inputs[0][0]) {
         return Ok(false);
     }
     let at_batch = |batch: usize| {
@@ -146,6 +146,17 @@ mod tests {
         assert!(matches!(answer, Err(Error::OutOfMemory { bytes: 100, .. })), "{answer:?}");
         assert!(keeps_samples_apart(&graph, &[vec![1, 3]]).unwrap());
         assert!(!keeps_samples_apart(&graph, &[vec![1, 3], vec![1]]).unwrap());
+    }
+
+    #[test]
+    fn inputs_of_different_batches_do_not() {
+        let mut builder = GraphBuilder::new();
+        let x = builder.input("x", &[None, Some(3)]).unwrap();
+        let y = builder.input("y", &[None, Some(3)]).unwrap();
+        let sum = builder.binary("sum", Binary::Add, x, y).unwrap();
+        let graph = builder.finish(&[sum]).unwrap();
+        assert!(keeps_samples_apart(&graph, &[vec![2, 3], vec![2, 3]]).unwrap());
+        assert!(!keeps_samples_apart(&graph, &[vec![2, 3], vec![1, 3]]).unwrap());
     }
 
     #[test]

@@ -115,8 +115,11 @@ impl Prepared {
         let threads = self.context.threads().threads().min(batch);
         let fits = |executor: &Executor| {
             let plan = executor.plan();
-            let batch_free = plan.chunk_samples > 0;
-            plan.input_dims.iter().zip(dims).all(|(planned, given)| if batch_free { planned[1..] == given[1..] } else { planned == given })
+            // A plan for any batch serves inputs that have the same one.
+            let but_batch = |planned: &[usize], given: &[usize]| given.first() == Some(&batch) && planned.get(1..) == given.get(1..);
+            let is_fit =
+                |planned: &[usize], given: &[usize]| if plan.chunk_samples > 0 { but_batch(planned, given) } else { planned == given };
+            plan.input_dims.iter().zip(dims).all(|(planned, given)| is_fit(planned, given))
         };
         let whole = self.executors.first().is_some_and(|executor| executor.plan().chunk_samples == 0);
         if self.executors.len() >= if whole { 1 } else { threads } && self.executors.iter().all(|e| fits(e) && e.max_samples() >= batch) {
