@@ -1,5 +1,7 @@
 //! `u8s8s32-14x32-avx512_vnni`: u8 activations times s8 weights by 512-bit `vpdpbusd`, 14 pixels x 32 channels a tile.
 //!
+//! Full tiles of whole panels that become bytes, nearly all of them, are computed by `avx512_vnni_walk`; the others here.
+//!
 //! Tile: 28 accumulators, 2 weight rows and 1 broadcast of 4 activation bytes take 31 of the 32 registers. The broadcast
 //! serves both weight rows (never the embedded `{1to16}` form, a load for each product), so 28 products cost 16 loads.
 //! 14 divides 112, 56, 28 and 14, and two rows of 7 make one tile.
@@ -17,20 +19,20 @@
 //! Preconditions: valid taps only. Tails: tiles of 1 to 13 pixels, and of one panel, are compiled apart; channels past
 //! the stored ones are computed from the panel's zero weights and masked. Overflow: `vpdpbusd` wraps and never saturates,
 //! and `k <= 65793` keeps the sum within i32.
+use super::avx512_vnni_walk::{EARLY_STEPS, PACKED_ORDER, TILE_PANELS, TILE_PIXELS, TapWalk, TileAddresses, TileJob, walk};
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
-use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
+use super::pixel_tiles::{PixelTile, along_longer_side, full_tiles, other_tiles};
 use crate::isa::{Avx512Vnni, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Residual, SourceForm, SourceShape};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::cell::Cell;
 
-/// Pixels of a full tile.
-const TILE_PIXELS: usize = 14;
-/// Pixels of one of its two segments.
+/// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
-/// Panels of a full tile.
-const TILE_PANELS: usize = 2;
+/// Full tiles that are handed to the assembly together.
+const WALKED_TILES: usize = 32;
 
 /// The AVX512-VNNI int8 kernel; it holds the proof that this CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -71,17 +73,26 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         let block = along_longer_side(block, SEGMENT_PIXELS);
         let epilogue = block.epilogue();
         let panels = block.stored_channels.div_ceil(PANEL_CHANNELS);
+        let mut walked = WalkedBytes::of(&block);
         for panel in (0..panels).step_by(TILE_PANELS) {
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
-            let mut coming = panel + TILE_PANELS;
-            for_each_tile(block.rows, block.cols, SEGMENT_PIXELS, |pixels| {
-                let wanted = coming < (panels + block.panels_behind).min(panel + 2 * TILE_PANELS);
-                let job = Job { block: &block, epilogue: &epilogue, panel, coming: if wanted { coming } else { panel } };
-                coming += 1;
+            let first = panel + TILE_PANELS;
+            let coming = Coming { next: Cell::new(first), end: (panels + block.panels_behind).min(first + TILE_PANELS) };
+            let one_by_one = |pixels: PixelTile| {
+                let job = Job { block: &block, epilogue: &epilogue, panel, ahead: coming.next_of(panel, block.panel_stride) };
                 // SAFETY: the token proves the instructions, the pixels and panels are the block's, and the table has
                 // an entry for each of the 1 to 14 pixels.
                 unsafe { by_pixels[pixels.pixels - 1](&job, pixels) }
-            });
+            };
+            let full = full_tiles(block.rows, block.cols, SEGMENT_PIXELS);
+            match &mut walked {
+                Some(walked) if block.stored_channels >= first * PANEL_CHANNELS => {
+                    // SAFETY: the token proves the instructions, the tiles are full ones of the block, and both panels are stored whole.
+                    unsafe { walked.run(&block, panel, full, &coming) }
+                }
+                _ => full.for_each(one_by_one),
+            }
+            other_tiles(block.rows, block.cols, SEGMENT_PIXELS).for_each(one_by_one);
         }
     }
 }
@@ -91,8 +102,117 @@ struct Job<'a> {
     block: &'a Int8Block,
     epilogue: &'a Int8Epilogue,
     panel: usize,
-    /// The panel whose rows are fetched into L2 meanwhile.
-    coming: usize,
+    /// Bytes from this panel to the one whose rows are fetched into L2 meanwhile.
+    ahead: isize,
+}
+
+/// Panels that are fetched into L2 while others are worked on, one during each tile.
+struct Coming {
+    next: Cell<usize>,
+    end: usize,
+}
+
+impl Coming {
+    /// Bytes from panel `panel` to the next one to fetch; to itself if there is none left.
+    fn next_of(&self, panel: usize, panel_stride: usize) -> isize {
+        let next = self.next.replace(self.next.get() + 1);
+        let wanted = if next < self.end { next } else { panel };
+        (wanted - panel) as isize * panel_stride as isize
+    }
+}
+
+/// Full tiles of whole panels that become bytes: most of most layers.
+struct WalkedBytes {
+    job: TileJob,
+    dst: Pixels<*mut u8>,
+    residual: Option<Pixels<*const u8>>,
+}
+
+impl WalkedBytes {
+    /// For a block whose floats stay within i32, and whose taps are long enough.
+    fn of(block: &Int8Block) -> Option<Self> {
+        let Int8Output::U8 { dst, residual, requantize } = &block.output else { return None };
+        let taps = &block.taps;
+        let run_bytes = (taps.run * K_GROUP) as isize;
+        let walk = TapWalk {
+            run: taps.run,
+            rows: taps.rows,
+            cols: taps.cols,
+            src_to_next_col: taps.src_col_stride - run_bytes,
+            src_to_next_row: taps.src_row_stride - (taps.cols as isize - 1) * taps.src_col_stride - run_bytes,
+            weights_to_next_col: taps.weight_col_stride as isize - (taps.run * ROW_BYTES) as isize,
+            weights_to_next_row: taps.weight_row_stride as isize
+                - (taps.cols as isize - 1) * taps.weight_col_stride as isize
+                - (taps.run * ROW_BYTES) as isize,
+        };
+        let possible = requantize.within_i32 && taps.run >= EARLY_STEPS && taps.rows > 0 && taps.cols > 0;
+        possible.then(|| Self {
+            job: tile_job(block, walk, dst.col_stride, residual.as_ref(), requantize),
+            dst: *dst,
+            residual: residual.as_ref().map(|residual| residual.src),
+        })
+    }
+
+    /// The tiles of two panels.
+    ///
+    /// # Safety
+    /// The CPU has AVX512-VNNI; the tiles have [`TILE_PIXELS`] pixels of the block, of whose panels two from `panel` on are stored.
+    unsafe fn run(&mut self, block: &Int8Block, panel: usize, mut tiles: impl Iterator<Item = PixelTile>, coming: &Coming) {
+        let channel = panel * PANEL_CHANNELS;
+        let job = &mut self.job;
+        job.weights = block.weights.wrapping_add(panel * block.panel_stride);
+        // SAFETY: `comp`, `mult` and `bias` have entries for whole panels.
+        unsafe {
+            job.comp = block.comp.add(channel).cast::<[i32; 32]>().read_unaligned();
+            job.mult = block.mult.add(channel).cast::<[f32; 32]>().read_unaligned();
+            job.bias = block.bias.add(channel).cast::<[f32; 32]>().read_unaligned();
+        }
+        let nowhere =
+            TileAddresses { src: [std::ptr::null(); 2], dst: [std::ptr::null_mut(); 2], residual: [std::ptr::null(); 2], ahead: 0 };
+        let mut addresses = [nowhere; WALKED_TILES];
+        loop {
+            let mut count = 0;
+            for (place, tile) in addresses.iter_mut().zip(&mut tiles) {
+                let both = [tile.first, tile.second];
+                place.src = both.map(|at| pixel_address(&block.src, at));
+                // SAFETY: the pixels are the block's, and so are their residuals.
+                place.dst = both.map(|at| unsafe { self.dst.at(at.row, at.col).add(channel) });
+                if let Some(residual) = &self.residual {
+                    // SAFETY: as above.
+                    place.residual = both.map(|at| unsafe { residual.at(at.row, at.col).add(channel) });
+                }
+                place.ahead = coming.next_of(panel, block.panel_stride);
+                count += 1;
+            }
+            // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
+            unsafe { walk(job, &addresses[..count], self.residual.is_some()) };
+            if count < WALKED_TILES {
+                return;
+            }
+        }
+    }
+}
+
+/// The job of a block, but for what differs between panels.
+fn tile_job(block: &Int8Block, walk: TapWalk, dst_stride: isize, residual: Option<&Residual>, requantize: &Requantize) -> TileJob {
+    let end = |end: f32| [(end as i32 + requantize.zero_point) as u8; 64];
+    TileJob {
+        comp: [0; 32],
+        mult: [0.0; 32],
+        bias: [0.0; 32],
+        zero_point: [requantize.zero_point as i16; 32],
+        high: end(requantize.high),
+        low: end(requantize.low),
+        order: PACKED_ORDER,
+        residual_zero_point: [residual.map_or(0, |residual| residual.zero_point); 16],
+        residual_ratio: [residual.map_or(0.0, |residual| residual.ratio); 16],
+        weights: block.weights,
+        panel_stride: block.panel_stride,
+        src_stride: block.src.col_stride,
+        dst_stride,
+        residual_stride: residual.map_or(0, |residual| residual.src.col_stride),
+        walk,
+    }
 }
 
 /// A tile function; it must be called with as many pixels as its place in the table says.
@@ -130,7 +250,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     let block = job.block;
     let channel = job.panel * PANEL_CHANNELS;
     // SAFETY: the caller's promise: pixels, taps and panels are the block's.
-    let acc = unsafe { accumulate::<P, N>(block, job.panel, job.coming, pixels) };
+    let acc = unsafe { accumulate::<P, N>(block, job.panel, job.ahead, pixels) };
     let panels = Panels::<N> { epilogue: job.epilogue, channel };
     if let Int8Output::U8 { dst, residual, requantize } = &block.output
         && requantize.within_i32
@@ -169,7 +289,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     }
 }
 
-/// `comp + sum a * w` of a tile.
+/// `comp + sum a * w` of a tile. `ahead` bytes from each weight row of the first panel, a row is fetched into L2.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -178,7 +298,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
 unsafe fn accumulate<const P: usize, const N: usize>(
     block: &Int8Block,
     panel: usize,
-    coming: usize,
+    ahead: isize,
     pixels: PixelTile,
 ) -> [[__m512i; N]; P] {
     let head = P.div_ceil(2);
@@ -187,7 +307,6 @@ unsafe fn accumulate<const P: usize, const N: usize>(
     // SAFETY: 16 entries of `comp` a panel are readable.
     let comp: [__m512i; N] = std::array::from_fn(|n| unsafe { _mm512_loadu_si512(block.comp.add((panel + n) * PANEL_CHANNELS).cast()) });
     let mut acc = [comp; P];
-    let coming = (coming as isize - panel as isize) * block.panel_stride as isize;
     let first = pixel_address(&block.src, pixels.first);
     let second = if P > 1 { pixel_address(&block.src, pixels.second) } else { first };
     for tap_row in 0..taps.rows {
@@ -207,7 +326,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(
                             acc[p][n] = _mm512_dpbusd_epi32(acc[p][n], a, rows[n]);
                         }
                     }
-                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(coming));
+                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead));
                     first = opaque(first.add(K_GROUP));
                     second = opaque(second.add(K_GROUP));
                     weights = weights.add(ROW_BYTES);

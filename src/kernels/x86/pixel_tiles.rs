@@ -26,32 +26,75 @@ pub struct PixelTile {
 
 /// Calls `visit` with the tiles of a rectangle of `rows x cols` pixels; each holds 1 to `2 * half` pixels.
 #[inline(always)]
-pub fn for_each_tile(rows: usize, cols: usize, half: usize, mut visit: impl FnMut(PixelTile)) {
-    let full = 2 * half;
-    let rest = cols % full;
+pub fn for_each_tile(rows: usize, cols: usize, half: usize, visit: impl FnMut(PixelTile)) {
+    full_tiles(rows, cols, half).chain(other_tiles(rows, cols, half)).for_each(visit);
+}
+
+/// The tiles of `2 * half` pixels of a rectangle.
+#[inline(always)]
+pub fn full_tiles(rows: usize, cols: usize, half: usize) -> FullTiles {
+    let rest = cols % (2 * half);
     let whole = cols - rest;
-    let alone = |row: usize, col: usize, pixels: usize| PixelTile {
-        first: Position { row, col },
-        second: Position { row, col: col + pixels.div_ceil(2) },
-        pixels,
-    };
-    let mut row = 0;
-    while row < rows {
-        let paired = rest <= half && row + 1 < rows;
-        let last = if paired { row + 1 } else { row };
-        for row in row..=last {
-            for col in (0..whole).step_by(full) {
-                visit(alone(row, col, full));
+    let first_pair = if rest == half { 0 } else { rows };
+    FullTiles { rows, whole, half, row: if whole > 0 { 0 } else { rows }, col: 0, pair: first_pair }
+}
+
+/// Row by row those of one row each, then those of two.
+#[derive(Debug, Clone)]
+pub struct FullTiles {
+    rows: usize,
+    /// Pixels of a row that fill tiles.
+    whole: usize,
+    half: usize,
+    row: usize,
+    col: usize,
+    /// The first row of the next tile of two rows.
+    pair: usize,
+}
+
+impl Iterator for FullTiles {
+    type Item = PixelTile;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<PixelTile> {
+        if self.row < self.rows {
+            let tile = alone(self.row, self.col, 2 * self.half);
+            self.col += 2 * self.half;
+            if self.col == self.whole {
+                (self.row, self.col) = (self.row + 1, 0);
             }
+            return Some(tile);
         }
-        if rest > 0 && paired {
-            let second = Position { row: last, col: whole };
-            visit(PixelTile { first: Position { row, col: whole }, second, pixels: 2 * rest });
-        } else if rest > 0 {
-            visit(alone(row, whole, rest));
+        if self.pair + 1 < self.rows {
+            self.pair += 2;
+            return Some(paired(self.pair - 2, self.whole, self.half));
         }
-        row = last + 1;
+        None
     }
+}
+
+/// The tiles of fewer pixels: what the full ones leave of a rectangle.
+#[inline(always)]
+pub fn other_tiles(rows: usize, cols: usize, half: usize) -> impl Iterator<Item = PixelTile> {
+    let rest = cols % (2 * half);
+    let in_pairs = if rest > 0 && rest <= half { rows / 2 } else { 0 };
+    let short_pairs = if rest < half { in_pairs } else { 0 };
+    let single = if rest > 0 { 2 * in_pairs } else { rows };
+    (0..short_pairs)
+        .map(move |pair| paired(2 * pair, cols - rest, rest))
+        .chain((single..rows).map(move |row| alone(row, cols - rest, rest)))
+}
+
+/// A tile of one run of pixels.
+#[inline(always)]
+fn alone(row: usize, col: usize, pixels: usize) -> PixelTile {
+    PixelTile { first: Position { row, col }, second: Position { row, col: col + pixels.div_ceil(2) }, pixels }
+}
+
+/// A tile of the last `rest` pixels of two rows.
+#[inline(always)]
+fn paired(row: usize, col: usize, rest: usize) -> PixelTile {
+    PixelTile { first: Position { row, col }, second: Position { row: row + 1, col }, pixels: 2 * rest }
 }
 
 /// The same block with rows and columns exchanged where its rows are shorter than `short` and it is higher than wide, so

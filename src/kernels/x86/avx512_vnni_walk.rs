@@ -1,0 +1,405 @@
+//! Full tiles one after another, AVX512-VNNI, in assembly: the epilogue of one tile stands between the first products of the
+//! next.
+//!
+//! A tile's epilogue cannot begin before its last product, and a processor looks a few hundred instructions ahead: one tile at
+//! a time, the multipliers idle for about 100 cycles at each epilogue, which is a third of a tile with `k = 64`. So the 28
+//! accumulators are finished four at a time, and each four take up the next tile's products before the next four are finished:
+//!
+//! ```text
+//! tile i          all steps of k, 28 products each
+//! boundary        for each pair of pixels:  4 accumulators of tile i to bytes
+//!                                           EARLY_STEPS steps of those 4 for tile i + 1
+//! tile i + 1      the other steps, 28 products each
+//! ```
+//!
+//! In assembly, because a compiler that keeps but one of the accumulators in memory halves the speed, and whether it does
+//! depends on its version and settings.
+//!
+//! Registers: zmm0..27 are accumulators (pixel by pixel, panel by panel), zmm28 and 29 weights, zmm30 and 31 broadcasts of 4
+//! activation bytes. Constants of the epilogue are read from memory.
+use std::arch::asm;
+use std::mem::offset_of;
+
+/// Pixels of a tile.
+pub const TILE_PIXELS: usize = 14;
+/// Panels of 16 channels of a tile.
+pub const TILE_PANELS: usize = 2;
+/// Channels of a tile.
+const CHANNELS: usize = 16 * TILE_PANELS;
+/// Steps of 4 `k` that a tile is ahead when the one before it is finished: their products take about as long as an epilogue.
+pub const EARLY_STEPS: usize = 6;
+
+/// What all tiles share: their two panels, the taps, and what becomes of the sums. Strides and steps in bytes.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub struct TileJob {
+    /// Starting sums.
+    pub comp: [i32; CHANNELS],
+    /// Multipliers.
+    pub mult: [f32; CHANNELS],
+    /// Biases.
+    pub bias: [f32; CHANNELS],
+    /// The output's zero point.
+    pub zero_point: [i16; 32],
+    /// Upper end of the bytes.
+    pub high: [u8; 64],
+    /// Lower end of the bytes.
+    pub low: [u8; 64],
+    /// [`PACKED_ORDER`].
+    pub order: [i32; 16],
+    /// The residual's zero point.
+    pub residual_zero_point: [i32; 16],
+    /// The residual's ratio.
+    pub residual_ratio: [f32; 16],
+    /// The first panel's row of the first tap.
+    pub weights: *const i8,
+    /// From the first panel to the second.
+    pub panel_stride: usize,
+    /// From pixel to pixel of the source.
+    pub src_stride: isize,
+    /// From pixel to pixel of the output.
+    pub dst_stride: isize,
+    /// From pixel to pixel of the residual.
+    pub residual_stride: isize,
+    /// Taps.
+    pub walk: TapWalk,
+}
+
+/// Rows and columns of taps, and how to get from behind the last step of one to the first of the next.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct TapWalk {
+    /// Steps of a tap, at least [`EARLY_STEPS`].
+    pub run: usize,
+    /// Rows of taps, at least 1.
+    pub rows: usize,
+    /// Taps of a row, at least 1.
+    pub cols: usize,
+    /// To the next tap of the row.
+    pub src_to_next_col: isize,
+    /// To the first tap of the next row.
+    pub src_to_next_row: isize,
+    /// To the next tap of the row.
+    pub weights_to_next_col: isize,
+    /// To the first tap of the next row.
+    pub weights_to_next_row: isize,
+}
+
+/// The order that puts dwords right after two levels of packs.
+pub const PACKED_ORDER: [i32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
+
+/// Where a tile lies: addresses of the first pixel of its two runs of 7 pixels.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct TileAddresses {
+    /// The first tap's bytes.
+    pub src: [*const u8; 2],
+    /// Output bytes of the panels.
+    pub dst: [*mut u8; 2],
+    /// Residual bytes of the panels; of no use without residual.
+    pub residual: [*const u8; 2],
+    /// From a weight row to the one that is fetched into L2 with it.
+    pub ahead: isize,
+}
+
+/// The products of one pixel with both panels.
+macro_rules! pixel {
+    ($src:literal, $a:literal, $b:literal) => {
+        concat!(
+            "vpbroadcastd zmm30, dword ptr [",
+            $src,
+            "]\n",
+            "vpdpbusd zmm",
+            $a,
+            ", zmm30, zmm28\n",
+            "vpdpbusd zmm",
+            $b,
+            ", zmm30, zmm29\n"
+        )
+    };
+}
+
+/// One early step of some pixels.
+macro_rules! early_step {
+    ($step:literal, $(($src:literal, $a:literal, $b:literal))+) => {
+        concat!(
+            "vmovdqu64 zmm28, zmmword ptr [{weights} + 64*", $step, "]\n",
+            "vmovdqu64 zmm29, zmmword ptr [{weights} + {panel_stride} + 64*", $step, "]\n",
+            $(
+                "vpbroadcastd zmm30, dword ptr [", $src, " + 4*", $step, "]\n",
+                "vpdpbusd zmm", $a, ", zmm30, zmm28\n",
+                "vpdpbusd zmm", $b, ", zmm30, zmm29\n",
+            )+
+        )
+    };
+}
+
+/// Starting sums and the first [`EARLY_STEPS`] steps of some pixels.
+macro_rules! start {
+    ($($pixel:tt)+) => {
+        concat!(
+            starting_sums!($($pixel)+),
+            early_step!("0", $($pixel)+),
+            early_step!("1", $($pixel)+),
+            early_step!("2", $($pixel)+),
+            early_step!("3", $($pixel)+),
+            early_step!("4", $($pixel)+),
+            early_step!("5", $($pixel)+)
+        )
+    };
+}
+
+macro_rules! starting_sums {
+    ($(($src:literal, $a:literal, $b:literal))+) => {
+        concat!(
+            "vmovdqa64 zmm28, zmmword ptr [{job} + {comp}]\n",
+            "vmovdqa64 zmm29, zmmword ptr [{job} + {comp} + 64]\n",
+            $(
+                "vmovdqa64 zmm", $a, ", zmm28\n",
+                "vmovdqa64 zmm", $b, ", zmm29\n",
+            )+
+        )
+    };
+}
+
+/// `f = fma(f32(r - zero_point), ratio, f)`, then on to the next pixel's residual.
+macro_rules! add_residual {
+    ($($a:literal $b:literal $to_next:ident),+) => {
+        concat!(
+            "vmovdqa64 zmm28, zmmword ptr [{job} + {residual_zero_point}]\n",
+            "vmovaps zmm29, zmmword ptr [{job} + {residual_ratio}]\n",
+            $(
+                "vpmovzxbd zmm30, xmmword ptr [{residual}]\n",
+                "vpmovzxbd zmm31, xmmword ptr [{residual} + 16]\n",
+                $to_next!("residual"),
+                "vpsubd zmm30, zmm30, zmm28\n",
+                "vpsubd zmm31, zmm31, zmm28\n",
+                "vcvtdq2ps zmm30, zmm30\n",
+                "vcvtdq2ps zmm31, zmm31\n",
+                "vfmadd231ps zmm", $a, ", zmm30, zmm29\n",
+                "vfmadd231ps zmm", $b, ", zmm31, zmm29\n",
+            )+
+        )
+    };
+}
+
+macro_rules! no_residual {
+    ($($a:literal $b:literal $to_next:ident),+) => {
+        ""
+    };
+}
+
+/// From a pixel to the next of its run.
+macro_rules! neighbour {
+    ($address:literal) => {
+        concat!("add {", $address, "}, qword ptr [{job} + {", $address, "_stride}]\n")
+    };
+}
+
+/// From the first run to the second.
+macro_rules! second_run {
+    ($address:literal) => {
+        concat!("mov {", $address, "}, qword ptr [{tile} + {tile_", $address, "} + 8]\n")
+    };
+}
+
+/// Pairs of pixels to bytes: accumulators of the first pixel, how to get to the second, its accumulators, how to get to the next.
+macro_rules! finish {
+    ($residual:ident, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
+        concat!(
+            "vmovaps zmm28, zmmword ptr [{job} + {mult}]\n",
+            "vmovaps zmm29, zmmword ptr [{job} + {mult} + 64]\n",
+            "vmovaps zmm30, zmmword ptr [{job} + {bias}]\n",
+            "vmovaps zmm31, zmmword ptr [{job} + {bias} + 64]\n",
+            $(
+                "vcvtdq2ps zmm", $a, ", zmm", $a, "\n",
+                "vcvtdq2ps zmm", $b, ", zmm", $b, "\n",
+                "vcvtdq2ps zmm", $c, ", zmm", $c, "\n",
+                "vcvtdq2ps zmm", $d, ", zmm", $d, "\n",
+                "vfmadd213ps zmm", $a, ", zmm28, zmm30\n",
+                "vfmadd213ps zmm", $b, ", zmm29, zmm31\n",
+                "vfmadd213ps zmm", $c, ", zmm28, zmm30\n",
+                "vfmadd213ps zmm", $d, ", zmm29, zmm31\n",
+            )+
+            $residual!($($a $b $to_second, $c $d $to_next),+),
+            "vmovdqa64 zmm28, zmmword ptr [{job} + {zero_point}]\n",
+            "vmovdqa64 zmm29, zmmword ptr [{job} + {high}]\n",
+            "vmovdqa64 zmm30, zmmword ptr [{job} + {low}]\n",
+            "vmovdqa64 zmm31, zmmword ptr [{job} + {order}]\n",
+            $(
+                "vcvtps2dq zmm", $a, ", zmm", $a, "\n",
+                "vcvtps2dq zmm", $b, ", zmm", $b, "\n",
+                "vcvtps2dq zmm", $c, ", zmm", $c, "\n",
+                "vcvtps2dq zmm", $d, ", zmm", $d, "\n",
+                "vpackssdw zmm", $a, ", zmm", $a, ", zmm", $b, "\n",
+                "vpackssdw zmm", $c, ", zmm", $c, ", zmm", $d, "\n",
+                "vpaddsw zmm", $a, ", zmm", $a, ", zmm28\n",
+                "vpaddsw zmm", $c, ", zmm", $c, ", zmm28\n",
+                "vpackuswb zmm", $a, ", zmm", $a, ", zmm", $c, "\n",
+                "vpminub zmm", $a, ", zmm", $a, ", zmm29\n",
+                "vpmaxub zmm", $a, ", zmm", $a, ", zmm30\n",
+                "vpermd zmm", $a, ", zmm31, zmm", $a, "\n",
+                "vmovdqu64 ymmword ptr [{dst}], ymm", $a, "\n",
+                $to_second!("dst"),
+                "vextracti64x4 ymmword ptr [{dst}], zmm", $a, ", 1\n",
+                $to_next!("dst"),
+            )+
+        )
+    };
+}
+
+/// All tiles.
+macro_rules! walk {
+    ($job:ident, $tiles:ident, $residual:ident, { $($operands:tt)* }) => {
+        asm!(
+            "mov {weights}, qword ptr [{job} + {job_weights}]",
+            "mov {panel_stride}, qword ptr [{job} + {job_panel_stride}]",
+            "mov {stride}, qword ptr [{job} + {src_stride}]",
+            "lea {stride3}, [{stride} + 2*{stride}]",
+            "lea {stride5}, [{stride} + 4*{stride}]",
+            "mov {first}, qword ptr [{tile} + {tile_src}]",
+            "mov {second}, qword ptr [{tile} + {tile_src} + 8]",
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
+            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
+            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27")),
+            // The other steps of a tile. `dst` and `residual` count columns and rows of taps.
+            "2:",
+            "mov {ahead}, qword ptr [{tile} + {tile_ahead}]",
+            "mov {residual}, qword ptr [{job} + {rows}]",
+            "mov {dst}, qword ptr [{job} + {cols}]",
+            "mov {count}, qword ptr [{job} + {run}]",
+            "add {first}, 4 * {early_steps}",
+            "add {second}, 4 * {early_steps}",
+            "add {weights}, 64 * {early_steps}",
+            "sub {count}, {early_steps}",
+            "jz 4f",
+            ".p2align 5",
+            "3:",
+            "vmovdqu64 zmm28, zmmword ptr [{weights}]",
+            "vmovdqu64 zmm29, zmmword ptr [{weights} + {panel_stride}]",
+            "prefetcht1 byte ptr [{weights} + {ahead}]",
+            pixel!("{first}", "0", "1"),
+            pixel!("{first} + {stride}", "2", "3"),
+            pixel!("{first} + 2*{stride}", "4", "5"),
+            pixel!("{first} + {stride3}", "6", "7"),
+            pixel!("{first} + 4*{stride}", "8", "9"),
+            pixel!("{first} + {stride5}", "10", "11"),
+            pixel!("{first} + 2*{stride3}", "12", "13"),
+            pixel!("{second}", "14", "15"),
+            pixel!("{second} + {stride}", "16", "17"),
+            pixel!("{second} + 2*{stride}", "18", "19"),
+            pixel!("{second} + {stride3}", "20", "21"),
+            pixel!("{second} + 4*{stride}", "22", "23"),
+            pixel!("{second} + {stride5}", "24", "25"),
+            pixel!("{second} + 2*{stride3}", "26", "27"),
+            "add {first}, 4",
+            "add {second}, 4",
+            "add {weights}, 64",
+            "dec {count}",
+            "jnz 3b",
+            // The next tap.
+            "4:",
+            "mov {count}, qword ptr [{job} + {run}]",
+            "dec {dst}",
+            "jz 5f",
+            "add {first}, qword ptr [{job} + {src_to_next_col}]",
+            "add {second}, qword ptr [{job} + {src_to_next_col}]",
+            "add {weights}, qword ptr [{job} + {weights_to_next_col}]",
+            "jmp 3b",
+            "5:",
+            "mov {dst}, qword ptr [{job} + {cols}]",
+            "add {first}, qword ptr [{job} + {src_to_next_row}]",
+            "add {second}, qword ptr [{job} + {src_to_next_row}]",
+            "add {weights}, qword ptr [{job} + {weights_to_next_row}]",
+            "dec {residual}",
+            "jnz 3b",
+            // The next tile.
+            "mov {weights}, qword ptr [{job} + {job_weights}]",
+            "mov {dst}, qword ptr [{tile} + {tile_dst}]",
+            "mov {residual}, qword ptr [{tile} + {tile_residual}]",
+            "dec {left}",
+            "jz 6f",
+            "mov {first}, qword ptr [{tile} + {tile_bytes} + {tile_src}]",
+            "mov {second}, qword ptr [{tile} + {tile_bytes} + {tile_src} + 8]",
+            finish!($residual, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            finish!($residual, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
+            finish!($residual, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
+            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
+            finish!($residual, ("24" "25" neighbour "26" "27" neighbour)),
+            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27")),
+            "add {tile}, {tile_bytes}",
+            "jmp 2b",
+            "6:",
+            finish!($residual, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            finish!($residual, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
+            finish!($residual, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
+            finish!($residual, ("24" "25" neighbour "26" "27" neighbour)),
+            job = in(reg) $job,
+            tile = inout(reg) $tiles.as_ptr() => _,
+            left = inout(reg) $tiles.len() => _,
+            weights = out(reg) _, panel_stride = out(reg) _, ahead = out(reg) _, count = out(reg) _,
+            first = out(reg) _, second = out(reg) _, stride = out(reg) _, stride3 = out(reg) _, stride5 = out(reg) _,
+            dst = out(reg) _, residual = out(reg) _,
+            comp = const offset_of!(TileJob, comp),
+            mult = const offset_of!(TileJob, mult),
+            bias = const offset_of!(TileJob, bias),
+            zero_point = const offset_of!(TileJob, zero_point),
+            high = const offset_of!(TileJob, high),
+            low = const offset_of!(TileJob, low),
+            order = const offset_of!(TileJob, order),
+            job_weights = const offset_of!(TileJob, weights),
+            job_panel_stride = const offset_of!(TileJob, panel_stride),
+            src_stride = const offset_of!(TileJob, src_stride),
+            dst_stride = const offset_of!(TileJob, dst_stride),
+            run = const offset_of!(TileJob, walk) + offset_of!(TapWalk, run),
+            rows = const offset_of!(TileJob, walk) + offset_of!(TapWalk, rows),
+            cols = const offset_of!(TileJob, walk) + offset_of!(TapWalk, cols),
+            src_to_next_col = const offset_of!(TileJob, walk) + offset_of!(TapWalk, src_to_next_col),
+            src_to_next_row = const offset_of!(TileJob, walk) + offset_of!(TapWalk, src_to_next_row),
+            weights_to_next_col = const offset_of!(TileJob, walk) + offset_of!(TapWalk, weights_to_next_col),
+            weights_to_next_row = const offset_of!(TileJob, walk) + offset_of!(TapWalk, weights_to_next_row),
+            tile_src = const offset_of!(TileAddresses, src),
+            tile_dst = const offset_of!(TileAddresses, dst),
+            tile_residual = const offset_of!(TileAddresses, residual),
+            tile_ahead = const offset_of!(TileAddresses, ahead),
+            tile_bytes = const size_of::<TileAddresses>(),
+            early_steps = const EARLY_STEPS,
+            $($operands)*
+            out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
+            out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _, out("zmm12") _, out("zmm13") _, out("zmm14") _,
+            out("zmm15") _, out("zmm16") _, out("zmm17") _, out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _,
+            out("zmm22") _, out("zmm23") _, out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _,
+            out("zmm29") _, out("zmm30") _, out("zmm31") _,
+            options(nostack),
+        )
+    };
+}
+
+/// Computes tiles into bytes, one after another; with a residual if `added`.
+///
+/// # Safety
+/// The CPU has AVX512-VNNI. For every tile and each of its pixels the source is readable at all taps, the output writable and, if
+/// `added`, the residual readable for [`CHANNELS`] bytes; the weights are readable at all taps.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+pub unsafe fn walk(job: &TileJob, tiles: &[TileAddresses], added: bool) {
+    debug_assert!(job.walk.run >= EARLY_STEPS && job.walk.rows > 0 && job.walk.cols > 0);
+    if tiles.is_empty() {
+        return;
+    }
+    let job: *const TileJob = job;
+    // SAFETY: the caller's promise: every load and store is one of a tile's, a panel's or the job's. The stack is not used.
+    unsafe {
+        if added {
+            walk!(job, tiles, add_residual, {
+                residual_zero_point = const offset_of!(TileJob, residual_zero_point),
+                residual_ratio = const offset_of!(TileJob, residual_ratio),
+                residual_stride = const offset_of!(TileJob, residual_stride),
+            });
+        } else {
+            walk!(job, tiles, no_residual, {});
+        }
+    }
+}
