@@ -55,6 +55,17 @@ pub enum SourceForm {
     },
 }
 
+/// The form of an image of few channels, whose pixels have 4 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallImageForm {
+    /// As it is.
+    Pixels,
+    /// Two rows as one: for a kernel that reads many `k` at a time.
+    RowPairs,
+    /// Pixels without their padding bytes, and the border: for a kernel that reads 4 `k` at a time.
+    DenseRows,
+}
+
 /// What a kernel needs to know of a convolution to choose the form of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceShape {
@@ -83,15 +94,20 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// The source form it wants for a convolution of that shape.
     fn source_form(&self, shape: &SourceShape) -> SourceForm;
 
-    /// Whether it wants the rows of a small image in pairs: for a convolution of that shape that steps two rows at a time over
-    /// pixels of one group.
-    fn wants_row_pairs(&self, shape: &SourceShape) -> bool {
+    /// The form in which it wants the image of a first layer: of a convolution of that shape over pixels of one group.
+    fn small_image_form(&self, shape: &SourceShape) -> SmallImageForm {
         let _ = shape;
-        false
+        SmallImageForm::Pixels
     }
 
     /// Output pixels that one tile holds; the driver prefers multiples.
     fn tile_pixels(&self) -> usize;
+
+    /// Output pixels from which on a pass over weights that come from L3 costs less than their products: threads may then each read
+    /// all weights for pixels of their own.
+    fn pixels_of_weight_pass(&self) -> usize {
+        4 * self.tile_pixels()
+    }
 
     /// Scratch bytes that `run` needs for blocks with that many `k` (taps times padded ic) in all.
     fn scratch_bytes(&self, k: usize) -> usize;

@@ -173,6 +173,13 @@ pub fn cases(tile: usize) -> Vec<Case> {
         cases.push(Case { values, rows: 2, ..deep });
         cases.push(Case { values, groups: 1152, tap_rows: 1, tap_cols: 1, cols: tile + 1, ..deep });
     }
+    // Many full tiles one after another, of one row and of two, with taps that are longer and shorter than a tile's early steps.
+    for (rows, cols) in [(9, 4 * tile), (2 * tile + 2, 7), (3, tile + 3)] {
+        for (groups, tap_rows, tap_cols) in [(5, 1, 1), (6, 1, 1), (7, 7, 1), (9, 3, 3), (16, 1, 2)] {
+            let many = Case { rows, cols, groups, tap_rows, tap_cols, channels: 64, src_gap: 4, ..Case::plain() };
+            cases.extend([many, Case { residual: true, stride: 2, skipped_taps: 1, ends: (7, 7, 101), ..many }]);
+        }
+    }
     let mut random = Random::new(2024);
     for seed in 0..150 {
         cases.push(random_case(&mut random, seed));

@@ -47,7 +47,7 @@ use super::amx_loop::{self, PairChannels, PairRun, Pairs, SUMS_STRIDE, Step, Til
 use super::amx_tiles::{self, TileShape};
 use super::pixel_tiles::along_longer_side;
 use crate::isa::{AmxInt8, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Position, SourceForm, SourceShape, Taps};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Position, SmallImageForm, SourceForm, SourceShape, Taps};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 
 /// Pixels of a full tile.
@@ -101,13 +101,19 @@ unsafe impl Int8Kernel for Int8Amx {
         }
     }
 
-    fn wants_row_pairs(&self, shape: &SourceShape) -> bool {
+    fn small_image_form(&self, shape: &SourceShape) -> SmallImageForm {
         // A step is a run of taps in one row: twice as long, half as many.
-        shape.merged && shape.cols > SHORT_ROW && 2 * shape.taps[1] * shape.groups <= TILE_GROUPS
+        let halved = shape.merged && shape.cols > SHORT_ROW && 2 * shape.taps[1] * shape.groups <= TILE_GROUPS;
+        if halved { SmallImageForm::RowPairs } else { SmallImageForm::Pixels }
     }
 
     fn tile_pixels(&self) -> usize {
         BLOCK_TILES * TILE_ROWS
+    }
+
+    fn pixels_of_weight_pass(&self) -> usize {
+        // A pixel takes 1024 multiply-adds a cycle, and L3 gives about 4 bytes of weights in one.
+        256
     }
 
     fn scratch_bytes(&self, k: usize) -> usize {

@@ -23,7 +23,9 @@ use super::avx512_vnni_walk::{EARLY_STEPS, PACKED_ORDER, TILE_PANELS, TILE_PIXEL
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
 use super::pixel_tiles::{PixelTile, along_longer_side, full_tiles, other_tiles};
 use crate::isa::{Avx512Vnni, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SourceForm, SourceShape};
+use crate::kernels::{
+    Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SmallImageForm, SourceForm, SourceShape,
+};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -59,6 +61,10 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
 
     fn source_form(&self, _shape: &SourceShape) -> SourceForm {
         SourceForm::Direct
+    }
+
+    fn small_image_form(&self, _shape: &SourceShape) -> SmallImageForm {
+        SmallImageForm::DenseRows
     }
 
     fn tile_pixels(&self) -> usize {

@@ -19,7 +19,7 @@
 use super::epilogue_avx2::store_tile;
 use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
 use crate::isa::{EvexProof, Isa, VexProof};
-use crate::kernels::{Int8Block, Int8Kernel, Position, SourceForm, SourceShape};
+use crate::kernels::{Int8Block, Int8Kernel, Position, SmallImageForm, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::x86_64::*;
 
@@ -56,6 +56,10 @@ macro_rules! kernel {
 
             fn source_form(&self, _shape: &SourceShape) -> SourceForm {
                 SourceForm::Direct
+            }
+
+            fn small_image_form(&self, _shape: &SourceShape) -> SmallImageForm {
+                SmallImageForm::DenseRows
             }
 
             fn tile_pixels(&self) -> usize {

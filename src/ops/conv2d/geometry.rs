@@ -152,6 +152,15 @@ impl ConvGeometry {
         if self.groups == 1 && self.out_channels >= 2 * CHANNEL_UNIT && weight_bytes > src_bytes { Split::Channels } else { Split::Pixels }
     }
 
+    /// How `parts` parts share this convolution, whose [`ConvGeometry::preferred_split`] is `preferred`: by pixels after all where every
+    /// part gets equally many tiles of `tile` pixels, and `least` pixels or more. What a thread writes by channels, the next layer's
+    /// threads all read from each other's caches; what it writes by pixels is mostly its own.
+    pub fn split_between(&self, parts: usize, preferred: Split, tile: usize, least: usize) -> Split {
+        let units = if self.output[0] == 1 { self.output[1].div_ceil(tile.max(1)) } else { self.output[0] };
+        let equal = units.is_multiple_of(parts) && self.output_pixels() / parts >= least;
+        if equal { Split::Pixels } else { preferred }
+    }
+
     /// A part's output rows, columns and channels (of each group).
     pub fn part_ranges(&self, part: Part, split: Split, tile_pixels: usize) -> PartRanges {
         let oc = self.out_channels / self.groups;

@@ -2,7 +2,7 @@
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
-use super::row_pairs::RowPairs;
+use super::small_image::SmallImage;
 use crate::error::Result;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
 use crate::ops::step::{Step, StepInfo, StepRun};
@@ -29,10 +29,11 @@ pub struct Int8ConvStep {
     tensors: LayerTensors,
     result: Int8Result,
     form: SourceForm,
-    /// The image's rows are paired first, and `geometry` is over pairs.
-    row_pairs: Option<RowPairs>,
+    /// The image is written anew first, and `geometry` is over what comes of it.
+    small_image: Option<SmallImage>,
     /// Bytes from one source pixel to the next.
     src_pixel: usize,
+    /// How parts share it unless pixels divide evenly.
     split: Split,
     block_pixels: usize,
     /// Channels of a block.
@@ -61,15 +62,15 @@ impl Int8ConvStep {
             SourceShape { taps: geometry.kernel, groups, merged, cols: geometry.output[1] }
         };
         let pixel = pixel_bytes(&tensors.src);
-        let in_pairs = RowPairs::possible(&geometry, pixel) && kernel.wants_row_pairs(&of_source(&geometry, pixel));
-        let (row_pairs, geometry, weights) = match in_pairs {
-            true => RowPairs::new(&geometry, &weights).map(|(pairs, paired, weights)| (Some(pairs), paired, weights))?,
-            false => (None, geometry, weights),
+        let small_image = SmallImage::new(kernel.small_image_form(&of_source(&geometry, pixel)), &geometry, &weights, pixel)?;
+        let (small_image, geometry, weights) = match small_image {
+            Some((image, geometry, weights)) => (Some(image), geometry, weights),
+            None => (None, geometry, weights),
         };
-        let src_pixel = row_pairs.as_ref().map_or(pixel, RowPairs::pixel_bytes);
+        let src_pixel = small_image.as_ref().map_or(pixel, SmallImage::pixel_bytes);
         let shape = geometry.weight_shape();
         let k_per_tap = shape.groups_per_tap() * K_GROUP;
-        let form = if in_pairs { SourceForm::Direct } else { kernel.source_form(&of_source(&geometry, src_pixel)) };
+        let form = if small_image.is_some() { SourceForm::Direct } else { kernel.source_form(&of_source(&geometry, src_pixel)) };
         let whole = Region {
             rows: 0..geometry.output[0],
             cols: 0..geometry.output[1],
@@ -104,7 +105,7 @@ impl Int8ConvStep {
             tensors,
             result,
             form,
-            row_pairs,
+            small_image,
             src_pixel,
             split,
             block_pixels,
@@ -124,13 +125,15 @@ impl Int8ConvStep {
     fn images_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
         let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
         let possible = self.form == SourceForm::Direct || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
-        if possible && !self.tables.is_dynamic() && self.row_pairs.is_none() { images.max(1) } else { 1 }
+        if possible && !self.tables.is_dynamic() && self.small_image.is_none() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
     pub fn ranges(&self, run: &StepRun<'_>) -> PartRanges {
         let merged = self.merged(run.samples * self.tensors.images());
-        merged.as_ref().unwrap_or(&self.geometry).part_ranges(run.part, self.split, self.kernel.tile_pixels())
+        let (geometry, tile) = (merged.as_ref().unwrap_or(&self.geometry), self.kernel.tile_pixels());
+        let split = geometry.split_between(run.part.count, self.split, tile, self.kernel.pixels_of_weight_pass());
+        geometry.part_ranges(run.part, split, tile)
     }
 
     fn panel_row_values(&self, k_multiple: usize) -> usize {
@@ -148,8 +151,8 @@ impl Int8ConvStep {
         }
     }
 
-    fn pair_bytes(&self) -> usize {
-        self.row_pairs.as_ref().map_or(0, |pairs| round_up(pairs.bytes(), 64))
+    fn image_bytes(&self) -> usize {
+        self.small_image.as_ref().map_or(0, |image| round_up(image.bytes(), 64))
     }
 
     fn kernel_scratch_bytes(&self) -> usize {
@@ -322,17 +325,17 @@ impl Step for Int8ConvStep {
         let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let (panel, rest) = rest.split_at_mut(self.gather_bytes());
-        let pairs = &mut rest[..self.pair_bytes()];
+        let rewritten = &mut rest[..self.image_bytes()];
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let mut addresses = self.tensors.at(run.memory, image);
-            if let Some(row_pairs) = &self.row_pairs {
+            if let Some(small_image) = &self.small_image {
                 // SAFETY: an image of the source, which nobody writes during this step.
                 let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
-                row_pairs.write(image, tables.zero_point as u8, row_pairs.of_outputs(geometry, &ranges.rows), pairs);
-                addresses.src = pairs.as_ptr();
+                small_image.write(geometry, image, tables.zero_point as u8, &ranges.rows, rewritten);
+                addresses.src = rewritten.as_ptr();
             }
             let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses, images: together };
             match self.form {
@@ -347,7 +350,7 @@ impl Step for Int8ConvStep {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.pair_bytes()
+        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.image_bytes()
     }
 
     fn info(&self) -> StepInfo {

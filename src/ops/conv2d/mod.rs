@@ -3,6 +3,7 @@
 //! A linear layer is a 1x1 convolution over a row of pixels. Padded taps are never computed: the output is cut into
 //! regions whose pixels share their valid taps, or, for kernels that read gathered panels, padding is filled with the
 //! zero point.
+mod dense_rows;
 mod depthwise;
 mod f32;
 mod geometry;
@@ -10,6 +11,7 @@ mod int8;
 mod int8_channels;
 mod placement;
 mod row_pairs;
+mod small_image;
 
 pub use depthwise::{F32DepthwiseStep, Int8DepthwiseStep};
 pub use f32::F32ConvStep;
