@@ -3,6 +3,7 @@ use super::Metadata;
 use crate::error::{Error, Result};
 use crate::graph::{Constant, Graph, Node, Value, ValueId};
 use crate::packed::SLACK_BYTES;
+use crate::quantize::json;
 use crate::tensor::{ALIGNMENT, DType, SharedBytes};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -97,7 +98,9 @@ pub(super) fn encode(graph: &Graph, metadata: &Metadata, places: &DataLayout) ->
         metadata,
     };
     let mut text = Growing(Vec::new());
-    serde_json::to_writer(&mut text, &document).map_err(|_| out_of_memory("the graph section", text.0.len()))?;
+    // The same writer as elsewhere: its code is compiled for each operator.
+    let writer: &mut dyn std::io::Write = &mut text;
+    serde_json::to_writer(writer, &document).map_err(|_| out_of_memory("the graph section", text.0.len()))?;
     Ok(text.0)
 }
 
@@ -106,7 +109,7 @@ pub(super) fn encode(graph: &Graph, metadata: &Metadata, places: &DataLayout) ->
 /// # Errors
 /// [`Error::Corrupt`] if the section is not what [`encode`] writes, [`Error::OutOfMemory`].
 pub(super) fn decode(section: &[u8], data: &SharedBytes) -> Result<(Graph, Metadata, String)> {
-    let document: Document = serde_json::from_slice(section).map_err(|error| match error.to_string().contains(NO_MEMORY) {
+    let document: Document = json::read(section).map_err(|error| match error.to_string().contains(NO_MEMORY) {
         true => out_of_memory("the graph section", section.len()),
         false => Error::Corrupt(format!("the model file's graph section: {error}")),
     })?;

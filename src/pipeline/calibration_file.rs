@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::memory;
 use crate::model::replace_file;
-use crate::quantize::QConfig;
 use crate::quantize::observer::ObserverState;
+use crate::quantize::{QConfig, json};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
@@ -71,7 +71,8 @@ struct JsonChecksum(crc32fast::Hasher);
 impl JsonChecksum {
     fn add(&mut self, value: &impl Serialize) {
         // Neither a graph nor a qconfig has keys that JSON cannot hold, and a checksum takes every byte.
-        let _ = serde_json::to_writer(self, value);
+        let writer: &mut dyn Write = self;
+        let _ = serde_json::to_writer(writer, value);
     }
 }
 
@@ -152,7 +153,7 @@ pub fn parse(bytes: &[u8]) -> Result<CalibrationState> {
     let header_len = u64::from(word(16)) | u64::from(word(20)) << 32;
     let end = usize::try_from(header_len).ok().and_then(|len| HEADER_START.checked_add(len)).filter(|&end| end <= bytes.len());
     let end = end.ok_or_else(|| corrupt("the header is longer than the file"))?;
-    let header: Header = serde_json::from_slice(&bytes[HEADER_START..end]).map_err(|error| corrupt(&format!("header: {error}")))?;
+    let header: Header = json::read(&bytes[HEADER_START..end]).map_err(|error| corrupt(&format!("header: {error}")))?;
     let mut rest = &bytes[end..];
     let mut tensors = Vec::new();
     for (name, length) in header.tensors {

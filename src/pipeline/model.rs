@@ -5,7 +5,7 @@ use super::log::LogLevel;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{self, Metadata};
-use crate::quantize::QParams;
+use crate::quantize::{QParams, json};
 use crate::tensor::ALIGNMENT;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Model {
 
     fn from_file(context: &Context, file: model::Model) -> Result<Self> {
         let layers = match file.metadata.get(LAYERS_KEY) {
-            Some(text) => serde_json::from_str(text).map_err(|error| Error::Corrupt(format!("layer records: {error}")))?,
+            Some(text) => json::read(text.as_bytes()).map_err(|error| Error::Corrupt(format!("layer records: {error}")))?,
             None => Vec::new(),
         };
         let (graph, metadata) = (Arc::new(file.graph), Arc::new(file.metadata));

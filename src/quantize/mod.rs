@@ -3,7 +3,7 @@ mod dynamic;
 #[cfg(any(test, feature = "test-internals"))]
 pub mod golden;
 mod image_bytes;
-mod json;
+pub(crate) mod json;
 pub mod metrics;
 pub mod observer;
 pub mod qconfig;

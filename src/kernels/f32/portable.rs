@@ -32,8 +32,10 @@ unsafe impl Lanes for Array16 {
     }
     #[inline(always)]
     unsafe fn load_first(src: *const f32, count: usize) -> [f32; 16] {
+        let mut value = [0.0; 16];
         // SAFETY: only the first `count` are read.
-        std::array::from_fn(|lane| if lane < count { unsafe { src.add(lane).read_unaligned() } } else { 0.0 })
+        unsafe { copy_lanes(src, value.as_mut_ptr(), count) };
+        value
     }
     #[inline(always)]
     unsafe fn store(dst: *mut f32, value: [f32; 16]) {
@@ -42,14 +44,12 @@ unsafe impl Lanes for Array16 {
     }
     #[inline(always)]
     unsafe fn store_first(dst: *mut f32, value: [f32; 16], count: usize) {
-        for (lane, &x) in value.iter().enumerate().take(count) {
-            // SAFETY: only the first `count` are written.
-            unsafe { dst.add(lane).write_unaligned(x) }
-        }
+        // SAFETY: only the first `count` are written.
+        unsafe { copy_lanes(value.as_ptr(), dst, count) }
     }
     #[inline(always)]
     unsafe fn fma(a: [f32; 16], b: [f32; 16], c: [f32; 16]) -> [f32; 16] {
-        std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
+        fma(&a, &b, &c)
     }
     #[inline(always)]
     unsafe fn add(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
@@ -57,8 +57,30 @@ unsafe impl Lanes for Array16 {
     }
     #[inline(always)]
     unsafe fn clamp(x: [f32; 16], low: [f32; 16], high: [f32; 16]) -> [f32; 16] {
-        std::array::from_fn(|lane| crate::kernels::Clamp { low: low[lane], high: high[lane] }.apply(x[lane]))
+        clamp(&x, &low, &high)
     }
+}
+
+/// `a * b + c` in sixteen lanes. Where that is sixteen calls, registers are lost anyway, and one copy of them serves all tiles.
+#[cfg_attr(all(target_arch = "x86_64", not(target_feature = "fma")), inline(never))]
+fn fma(a: &[f32; 16], b: &[f32; 16], c: &[f32; 16]) -> [f32; 16] {
+    std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
+}
+
+/// Clamped lanes; one copy for all tiles, as of [`fma`].
+#[cfg_attr(all(target_arch = "x86_64", not(target_feature = "fma")), inline(never))]
+fn clamp(x: &[f32; 16], low: &[f32; 16], high: &[f32; 16]) -> [f32; 16] {
+    std::array::from_fn(|lane| crate::kernels::Clamp { low: low[lane], high: high[lane] }.apply(x[lane]))
+}
+
+/// Copies the first `count <= 16` lanes, at any alignment.
+///
+/// # Safety
+/// As many floats are readable at `src` and writable at `dst`.
+#[cfg_attr(all(target_arch = "x86_64", not(target_feature = "fma")), inline(never))]
+unsafe fn copy_lanes(src: *const f32, dst: *mut f32, count: usize) {
+    // SAFETY: the caller's promise; bytes have no alignment.
+    unsafe { src.cast::<u8>().copy_to(dst.cast(), count * size_of::<f32>()) }
 }
 
 /// `f32-4x16-portable`.
