@@ -21,6 +21,7 @@ use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
 use crate::isa::{EvexProof, Isa, VexProof};
 use crate::kernels::{Int8Block, Int8Kernel, Position, SmallImageForm, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Pixels of a full tile.
@@ -28,8 +29,52 @@ const TILE_PIXELS: usize = 6;
 /// Pixels of one of its two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
 
+/// `$run` steps of a full tile in assembly, whose accumulators no compiler setting can move to memory; `$product` is the encoding.
+macro_rules! full_tile_steps {
+    ($acc:ident, $first:expr, $second:expr, $weights:expr, $stride:expr, $run:expr, $product:literal) => {
+        asm!(
+            "2:",
+            "vmovdqu ymm12, ymmword ptr [{weights}]",
+            "vmovdqu ymm13, ymmword ptr [{weights} + 32]",
+            "vpbroadcastd ymm14, dword ptr [{first}]",
+            concat!($product, " ymm0, ymm14, ymm12"),
+            concat!($product, " ymm1, ymm14, ymm13"),
+            "vpbroadcastd ymm15, dword ptr [{first} + {stride}]",
+            concat!($product, " ymm2, ymm15, ymm12"),
+            concat!($product, " ymm3, ymm15, ymm13"),
+            "vpbroadcastd ymm14, dword ptr [{first} + 2*{stride}]",
+            concat!($product, " ymm4, ymm14, ymm12"),
+            concat!($product, " ymm5, ymm14, ymm13"),
+            "vpbroadcastd ymm15, dword ptr [{second}]",
+            concat!($product, " ymm6, ymm15, ymm12"),
+            concat!($product, " ymm7, ymm15, ymm13"),
+            "vpbroadcastd ymm14, dword ptr [{second} + {stride}]",
+            concat!($product, " ymm8, ymm14, ymm12"),
+            concat!($product, " ymm9, ymm14, ymm13"),
+            "vpbroadcastd ymm15, dword ptr [{second} + 2*{stride}]",
+            concat!($product, " ymm10, ymm15, ymm12"),
+            concat!($product, " ymm11, ymm15, ymm13"),
+            "add {first}, 4",
+            "add {second}, 4",
+            "add {weights}, 64",
+            "dec {run}",
+            "jnz 2b",
+            first = inout(reg) $first => _,
+            second = inout(reg) $second => _,
+            weights = inout(reg) $weights => _,
+            run = inout(reg) $run => _,
+            stride = in(reg) $stride,
+            inout("ymm0") $acc[0][0], inout("ymm1") $acc[0][1], inout("ymm2") $acc[1][0], inout("ymm3") $acc[1][1],
+            inout("ymm4") $acc[2][0], inout("ymm5") $acc[2][1], inout("ymm6") $acc[3][0], inout("ymm7") $acc[3][1],
+            inout("ymm8") $acc[4][0], inout("ymm9") $acc[4][1], inout("ymm10") $acc[5][0], inout("ymm11") $acc[5][1],
+            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+            options(nostack, readonly),
+        )
+    };
+}
+
 macro_rules! kernel {
-    ($(#[$doc:meta])* $kernel:ident, $proof:ident, $name:literal, $tile:ident, $features:literal, $dpbusd:ident) => {
+    ($(#[$doc:meta])* $kernel:ident, $proof:ident, $name:literal, $tile:ident, $features:literal, $dpbusd:ident, $product:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub struct $kernel {
@@ -122,6 +167,12 @@ macro_rules! kernel {
                         let (mut first, mut second) = (src[0].offset(tap), second.offset(tap));
                         let tap = tap_row * taps.weight_row_stride + tap_col * taps.weight_col_stride;
                         let mut weights = block.weights.add(panel * block.panel_stride + tap);
+                        if P == TILE_PIXELS && taps.run > 0 {
+                            // A tile of all pixels: the indices below are in range.
+                            let all: &mut [[__m256i; 2]] = &mut acc;
+                            full_tile_steps!(all, first, second, weights, stride, taps.run, $product);
+                            continue;
+                        }
                         for _ in 0..taps.run {
                             let row = [_mm256_loadu_si256(weights.cast()), _mm256_loadu_si256(weights.add(32).cast())];
                             for p in 0..P {
@@ -146,11 +197,12 @@ macro_rules! kernel {
 
 kernel! {
     /// The kernel in VEX encoding; it holds the proof that this CPU has AVX-VNNI.
-    Int8AvxVnni, VexProof, "u8s8s32-6x16-avx_vnni", tile_vex, "avx2,fma,avxvnni", _mm256_dpbusd_avx_epi32
+    Int8AvxVnni, VexProof, "u8s8s32-6x16-avx_vnni", tile_vex, "avx2,fma,avxvnni", _mm256_dpbusd_avx_epi32, "{{vex}} vpdpbusd"
 }
 kernel! {
     /// The kernel in EVEX encoding; it holds the proof that this CPU has AVX-512 VNNI and VL.
-    Int8AvxVnniEvex, EvexProof, "u8s8s32-6x16-avx_vnni_evex", tile_evex, "avx2,fma,avx512f,avx512vl,avx512vnni", _mm256_dpbusd_epi32
+    Int8AvxVnniEvex, EvexProof, "u8s8s32-6x16-avx_vnni_evex", tile_evex, "avx2,fma,avx512f,avx512vl,avx512vnni", _mm256_dpbusd_epi32,
+    "vpdpbusd"
 }
 
 /// Where the pixels of a tile lie.
