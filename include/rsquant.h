@@ -354,9 +354,14 @@ typedef int32_t rsq_status;
 /// One task of a parallel loop: does task `index`. It does not throw.
 typedef void (*rsq_task_fn)(void *task_data, size_t index);
 
-/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order, and
-/// returns when all calls have returned. It is called from any thread that runs a session, from several at once, and must
-/// not throw.
+/// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, and returns when all calls have
+/// returned; no call may come later. It is called from any thread that runs a session, from several at once, and must not throw.
+///
+/// Tasks may run on any threads, at the same time, or one after another, in any order, on fewer threads than there are tasks: the
+/// results are the same. A run is one loop, whose tasks do the steps of the network together: the first to come starts, those that come
+/// later help, and a task waits (for a short time awake, then asleep) for nothing but work that another task has begun and not
+/// finished. So a task that has begun must be let go on: a pool must not hold back the thread of one until another task returns. The
+/// library never calls the pool from inside a task. A task that is called twice, or not at all, changes no result.
 typedef void (*rsq_parallel_for_fn)(void *pool, size_t count, rsq_task_fn task, void *task_data);
 
 /// Is told a message of a level, one of `RSQ_LOG_`, on the thread of the call that it is about, before that call returns; from
@@ -374,7 +379,8 @@ typedef struct rsq_context_options {
     /// Threads of the context's own team, 1: the calling thread alone; 0: as many as the process may use. Not used
     /// with `parallel_for`.
     uint32_t threads;
-    /// With `parallel_for`: how many threads the pool has; a step is cut into as many parts. At least 1.
+    /// With `parallel_for`: how many threads the pool has; a run has as many tasks, a step as many parts. At least 1; 1: the calling
+    /// thread alone.
     uint32_t pool_threads;
     /// The caller's thread pool instead of a team of our own; NULL: none.
     rsq_parallel_for_fn parallel_for;

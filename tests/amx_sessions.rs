@@ -3,17 +3,20 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux", feature = "x86"))]
 #[path = "support/amx_trap/mod.rs"]
 mod amx_trap;
+#[path = "support/caller_pools.rs"]
+mod caller_pools;
 #[path = "support/networks.rs"]
 mod networks;
 #[path = "support/pipeline_runs.rs"]
 mod pipeline_runs;
 
 use amx_trap::TilesBy;
+use caller_pools::{POOLS, pool_context};
 use networks::{NetworkEntry, all};
 use pipeline_runs::{bits, calibrated, context, noise, options, run_model};
 use rsquant::graph::{Conv2dAttributes, Graph, GraphBuilder, Padding};
 use rsquant::isa::{AmxInt8, Avx512, Isa};
-use rsquant::pipeline::{FloatGraph, Model, Prepared, Session, SessionOptions};
+use rsquant::pipeline::{Context, FloatGraph, Model, Prepared, Session, SessionOptions};
 use rsquant::quantize::QConfig;
 use rsquant::tensor::{TensorView, TensorViewMut};
 use std::sync::OnceLock;
@@ -60,6 +63,30 @@ fn small_networks_have_the_bits_of_the_portable_kernels() {
     }
     println!("RAN: {} networks, static and dynamic, {layers} layers on tiles ({by})", networks.len());
     assert!(layers > 20, "{layers} layers on tiles");
+    assert_eq!(by == TilesBy::Trap, amx_trap::executed() > before);
+}
+
+/// Any thread of a pool computes any part: each configures its own tiles.
+#[test]
+fn sessions_on_a_callers_pool_have_the_bits_of_the_portable_kernels() {
+    let Some(by) = tiles() else {
+        println!("SKIPPED: a pool's sessions on amx_int8 (this CPU has no AVX-512 for their epilogue)");
+        return;
+    };
+    let before = amx_trap::executed();
+    let networks = all();
+    let network = networks.iter().find(|network| network.name == "resnet_like").unwrap();
+    for (mode, qconfig) in modes() {
+        let file = calibrated(&context(1, Isa::Portable), network, &qconfig).convert().unwrap().to_bytes().unwrap();
+        let on = |context: &Context| bits(&run_model(network, &Model::from_bytes(context, &file).unwrap()));
+        let expected = on(&context(1, Isa::Portable));
+        for (kind, pool) in POOLS {
+            for threads in [2, 5] {
+                assert!(on(&pool_context(pool, threads, Isa::AmxInt8)) == expected, "{mode}, {kind}, {threads} threads");
+            }
+        }
+    }
+    println!("RAN: {} kinds of pools, static and dynamic ({by})", POOLS.len());
     assert_eq!(by == TilesBy::Trap, amx_trap::executed() > before);
 }
 

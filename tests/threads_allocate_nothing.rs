@@ -1,8 +1,8 @@
-//! Runs, fork-joins and barriers allocate nothing, on any thread.
+//! Runs, fork-joins and shared steps allocate nothing, on any thread.
 #[path = "support/quiet_harness.rs"]
 mod quiet_harness;
 
-use rsquant::threads::{Executor, ParallelFor, ParallelTask, Team};
+use rsquant::threads::{Executor, ParallelFor, ParallelTask, Part, SharedSteps, Team};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -39,23 +39,23 @@ fn a_run_allocates_nothing() {
     let executors = [Executor::Single, Executor::Team(Team::new(1)), Executor::Team(Team::new(3)), Executor::Team(Team::new(8)), caller];
     // The new threads' own first allocations come before their first job.
     for executor in &executors {
-        executor.run(&|worker| worker.barrier()).unwrap();
+        executor.run(&|_| ()).unwrap();
     }
+    let mut shared = SharedSteps::new(8);
     let (before, steps) = (ALLOCATIONS.load(SeqCst), AtomicUsize::new(0));
     assert!(before > 0, "the counter counts");
     for executor in &executors {
         for _ in 0..100 {
-            let work = |worker: &rsquant::threads::Worker<'_>| {
-                for _ in 0..10 {
-                    steps.fetch_add(1, SeqCst);
-                    worker.barrier();
-                }
-            };
-            executor.run(&work).unwrap();
-            executor.run(&|_| executor.run(&work).unwrap()).unwrap();
+            shared.reset();
             let count = |_| {
                 steps.fetch_add(1, SeqCst);
             };
+            let together = |task: Part| {
+                let mut own = shared.task(task);
+                (0..10).for_each(|_| assert!(own.next(count)));
+            };
+            executor.run(&together).unwrap();
+            executor.run(&|_| executor.run(&count).unwrap()).unwrap();
             executor.fork_join(7, &count).unwrap();
         }
     }

@@ -55,7 +55,7 @@ fn a_run_computes_with_the_default_setting_and_restores_the_hosts() {
                     executor.run(&|_| check()),
                     executor.fork_join(5, &|_| check()),
                     made_here.run(&|_| check()),
-                    executor.run(&|worker| assert!(worker.part.index != 0, "thrown")),
+                    executor.run(&|task| assert!(task.index != 0, "thrown")),
                 ];
                 let after = control();
                 set_control(DEFAULT);

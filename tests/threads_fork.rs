@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex};
 /// Members that took part in a run of the executor.
 fn members_of_a_run(executor: &Executor) -> usize {
     let count = AtomicUsize::new(0);
-    let result = executor.run(&|worker| {
+    let result = executor.run(&|_| {
         count.fetch_add(1, SeqCst);
-        worker.barrier();
     });
     if result.is_ok() { count.into_inner() } else { 0 }
 }
@@ -56,11 +55,10 @@ fn a_team_works_in_a_child_and_after_in_the_parent() {
     let executor = Executor::Team(Team::new(2));
     let forked = AtomicUsize::new(0);
     executor
-        .run(&|worker| {
-            if worker.part.index == 1 {
+        .run(&|task| {
+            if task.index == 1 {
                 forked.store(usize::from(in_a_child(|| members_of_a_run(&executor) == 2)), SeqCst);
             }
-            worker.barrier();
         })
         .unwrap();
     assert_eq!(forked.into_inner(), 1);

@@ -1,5 +1,5 @@
 //! A process whose last run has returned burns nothing.
-use rsquant::threads::{Executor, Team};
+use rsquant::threads::{Executor, SharedSteps, Team};
 use std::time::Duration;
 
 /// CPU time of all threads of this process.
@@ -13,7 +13,13 @@ fn cpu_time() -> Duration {
 #[test]
 fn a_team_sleeps_between_runs() {
     let executor = Executor::Team(Team::new(8));
-    executor.run(&|worker| (0..100).for_each(|_| worker.barrier())).unwrap();
+    let shared = SharedSteps::new(8);
+    executor
+        .run(&|task| {
+            let mut steps = shared.task(task);
+            (0..100).for_each(|_| assert!(steps.next(|_| ())));
+        })
+        .unwrap();
     // Time for the last members to fall asleep.
     std::thread::sleep(Duration::from_millis(50));
     let before = cpu_time();

@@ -43,10 +43,11 @@ private:
 class ThreadPool {
 public:
     virtual ~ThreadPool() = default;
-    // Into how many parts a step is cut, at least 1.
+    // How many tasks a run has, and into how many parts a step is cut; at least 1.
     virtual unsigned threads() const = 0;
-    // Calls task(i) once for each i in 0..count, on any threads, and returns when all calls have returned. Called from
-    // any thread that runs a session, from several at once. If it throws, the library does what is left to do, and the
+    // Calls task(i) once for each i in 0..count, on any threads, in any order, and returns when all calls have returned. A run is
+    // one loop; a task waits only for work that another task has begun (rsq_parallel_for_fn tells more). Called from any thread
+    // that runs a session, from several at once. If it throws, the library does what is left to do, and the
     // exception goes on from the call that ran the session; no task may be called any more then.
     virtual void parallel_for(std::size_t count, Task task) = 0;
 };

@@ -1,12 +1,13 @@
 //! Walks a plan. Full rounds of a batch give each thread a chunk of samples of its own, from the first step to the last,
 //! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
+//! Either is a step of one [`SharedSteps`], on our own threads as on the caller's.
 use super::plan::{Plan, PlannedTensor};
 use super::profile::{Profile, Recorder};
 use super::stages::Stage;
 use crate::error::{Error, Result};
 use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
 use crate::tensor::AlignedBuffer;
-use crate::threads::{Executor as Threads, Part};
+use crate::threads::{Executor as Threads, Part, SharedSteps};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -20,6 +21,8 @@ pub struct Executor {
     /// Outputs of plans that may fail: copied to the caller when the run has succeeded.
     pub(super) staging: Vec<AlignedBuffer>,
     max_samples: usize,
+    /// Where the threads of a run meet.
+    steps: SharedSteps,
     failure: Mutex<Option<(usize, Error)>>,
     /// Present where runs are profiled.
     recorder: Option<Recorder>,
@@ -90,7 +93,8 @@ impl Executor {
         };
         let failure = Mutex::new(None);
         let staging = Vec::new();
-        let mut executor = Self { plan: Arc::clone(&plan), members, bound, staging, max_samples, failure, recorder: None };
+        let steps = SharedSteps::new(members.len());
+        let mut executor = Self { plan: Arc::clone(&plan), members, bound, staging, max_samples, steps, failure, recorder: None };
         executor.switch(plan, max_samples)?;
         Ok(executor)
     }
@@ -210,6 +214,7 @@ impl Executor {
             return Ok(());
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.steps.reset();
         let this = &*self;
         let start = this.recorder.as_ref().map(|_| Instant::now());
         let members = threads.threads().min(this.members.len());
@@ -218,51 +223,35 @@ impl Executor {
         let chunk = chunk.min(samples.div_ceil(members)).max(1);
         let chunks = samples.div_ceil(chunk);
         let next = AtomicUsize::new(0);
-        // Each member takes whole chunks while there are some for everyone.
-        let own_chunks = |member: usize, count: usize| {
-            let full = if count == 1 { chunks } else { chunks / count * count };
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= full {
-                    return full;
-                }
-                this.run_chunk(member, index * chunk, chunk.min(samples - index * chunk));
-            }
-        };
-        if threads.concurrent() {
-            threads.run(&|worker| {
-                let part = worker.part;
-                let full = own_chunks(part.index.min(this.members.len() - 1), part.count.min(this.members.len()));
-                if full < chunks {
-                    worker.barrier();
-                }
-                for index in full..chunks {
-                    let (first, count) = (index * chunk, chunk.min(samples - index * chunk));
-                    for (stage, offset, count) in passes(&this.plan.stages, count) {
-                        for step in stage.steps.clone() {
-                            this.run_step(step, part, first, offset, count);
-                            worker.barrier();
-                        }
+        let task = |task: Part| {
+            let mut steps = this.steps.task(task);
+            let parts = steps.parts();
+            // Each part takes whole chunks while there are some for everyone; what is left is computed by all, step by step.
+            let full = if parts == 1 { chunks } else { chunks / parts * parts };
+            let own_chunks = |part: Part| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= full {
+                        return;
                     }
+                    this.run_chunk(part.index, index * chunk, chunk.min(samples - index * chunk));
                 }
-            })?;
-        } else {
-            let count = members;
-            let full = if count == 1 { chunks } else { chunks / count * count };
-            if full > 0 {
-                threads.fork_join(count, &|part| {
-                    own_chunks(part.index, count);
-                })?;
+            };
+            if full > 0 && !steps.next(own_chunks) {
+                return;
             }
             for index in full..chunks {
                 let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
                 for (stage, offset, samples) in passes(&this.plan.stages, samples) {
                     for step in stage.steps.clone() {
-                        threads.fork_join(count, &|part| this.run_step(step, part, first, offset, samples))?;
+                        if !steps.next(|part| this.run_step(step, part, first, offset, samples)) {
+                            return;
+                        }
                     }
                 }
             }
-        }
+        };
+        threads.run(&task)?;
         if let (Some(recorder), Some(start)) = (&self.recorder, start) {
             recorder.add_run(members, start);
         }
@@ -294,13 +283,13 @@ impl Executor {
         }
     }
 
-    /// One part of a step of a chunk that all members compute in the first member's arena.
+    /// One part of a step of a chunk that all members compute in the first member's arena; its scratch is the part's, whoever does it.
     fn run_step(&self, step: usize, part: Part, first_of_chunk: usize, offset: usize, samples: usize) {
         let first_sample = first_of_chunk + offset;
         let arena = self.members[0].arena.lock().unwrap_or_else(PoisonError::into_inner).as_mut_ptr();
         let mut scratch = self.members[part.index].scratch.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
-        // contract) and meet after every step; `bind` checked the tensors.
+        // contract), each is done once, and a step begins when all parts of the one before are finished; `bind` checked the tensors.
         let memory = unsafe { Memory::new(arena, &self.bound, first_sample) }.inside_chunk(offset);
         let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
         if let Err(error) = self.call(step, run) {

@@ -1,6 +1,6 @@
 //! The three ways to execute a run.
 use super::team::run_alone;
-use super::{ParallelFor, Part, Team, Worker};
+use super::{ParallelFor, Part, Team};
 use crate::error::Result;
 
 /// Who does the work of a run.
@@ -29,25 +29,21 @@ impl Executor {
         }
     }
 
-    /// Whether a plan is one [`Executor::run`] with barriers between its steps; otherwise each step is a
-    /// [`Executor::fork_join`].
-    pub fn concurrent(&self) -> bool {
-        !matches!(self, Executor::ParallelFor(_))
-    }
-
-    /// Calls `work` once on each member of a run, at the same time, with its [`Worker`], and returns when all are back.
-    /// Rounding is to nearest and nothing is flushed to zero inside, whatever the calling thread's setting, which is
+    /// Calls `work` once for each task of a run, and returns when all are back: on each member of the team, at the same time, or as a
+    /// parallel loop of the caller's with a task for each thread of the pool. Tasks that work together do so by
+    /// [`super::SharedSteps`]. Rounding is to nearest and nothing is flushed to zero inside, whatever the thread's setting, which is
     /// restored. Does not allocate.
     ///
-    /// A run has one member, the calling thread, where the team is busy with another run (of another thread, or of this
-    /// one: a run within a run), where threads were refused, and always with the caller's pool. The bits are the same.
+    /// A run has one task, on the calling thread, where the team is busy with another run (of another thread, or of this one: a run
+    /// within a run) and where threads were refused. The bits are the same.
     ///
     /// # Errors
-    /// [`crate::error::Error::Panic`] with the first message if a member panicked; the others stop at their next barrier.
-    pub fn run(&self, work: &(dyn Fn(&Worker<'_>) + Sync)) -> Result<()> {
+    /// [`crate::error::Error::Panic`] with the first message if a task panicked.
+    pub fn run(&self, work: &(dyn Fn(Part) + Sync)) -> Result<()> {
         match self {
             Executor::Team(team) => team.run(work),
-            Executor::ParallelFor(_) | Executor::Single => run_alone(work),
+            Executor::ParallelFor(pool) => pool.fork_join(pool.threads(), work),
+            Executor::Single => run_alone(work),
         }
     }
 
@@ -60,7 +56,7 @@ impl Executor {
         if let Executor::ParallelFor(pool) = self {
             return pool.fork_join(parts, work);
         }
-        self.run(&|worker| worker.part.range(parts).for_each(|index| work(Part { index, count: parts })))
+        self.run(&|task| task.range(parts).for_each(|index| work(Part { index, count: parts })))
     }
 }
 

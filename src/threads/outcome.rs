@@ -1,5 +1,4 @@
 //! Runs a member's work so that a panic becomes a message.
-use super::barrier::Broken;
 use super::wait_point::lock;
 use crate::error::{Error, Result};
 use crate::isa::FloatControl;
@@ -32,21 +31,18 @@ impl Outcome {
         Self { panic: Mutex::new(None), refused_bytes: AtomicUsize::new(0) }
     }
 
-    /// Calls `work` with the float control register at its defaults, and restores the thread's own setting. False if
-    /// it panicked; the first message is kept.
-    pub fn guard(&self, work: impl FnOnce()) -> bool {
+    /// Calls `work` with the float control register at its defaults, and restores the thread's own setting. Of panics the first
+    /// message is kept.
+    pub fn guard(&self, work: impl FnOnce()) {
         let _float_control = FloatControl::set_default();
         let outer = GUARDED.replace(true);
         let result = catch_unwind(AssertUnwindSafe(work));
         GUARDED.set(outer);
         self.refused_bytes.fetch_max(memory::take_refusal(), SeqCst);
-        let Err(payload) = result else { return true };
-        // A member that only followed another one's panic has nothing to tell.
-        if !payload.is::<Broken>() {
+        if let Err(payload) = result {
             let message = message_of(payload);
             lock(&self.panic).get_or_insert(message);
         }
-        false
     }
 
     /// What became of the run; ready for the next one. What a member was refused, the calling thread was.
@@ -78,10 +74,10 @@ mod tests {
     #[test]
     fn the_first_panic_is_kept_and_taken_once() {
         let outcome = Outcome::new();
-        assert!(outcome.guard(|| assert!(inside_guarded_work())));
+        outcome.guard(|| assert!(inside_guarded_work()));
         assert!(!inside_guarded_work());
-        assert!(!outcome.guard(|| panic!("first {}", 1)));
-        assert!(!outcome.guard(|| panic!("second")));
+        outcome.guard(|| panic!("first {}", 1));
+        outcome.guard(|| panic!("second"));
         assert_eq!(outcome.take(), Err(Error::Panic("first 1".into())));
         assert_eq!(outcome.take(), Ok(()));
     }
@@ -91,7 +87,7 @@ mod tests {
         let outcome = Outcome::new();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                assert!(outcome.guard(|| memory::note_refusal(40)));
+                outcome.guard(|| memory::note_refusal(40));
                 assert_eq!(memory::checkpoint(), Ok(()));
             });
         });
@@ -100,11 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_follows_a_broken_barrier_has_no_message() {
+    fn a_panic_may_have_no_message() {
         let outcome = Outcome::new();
-        assert!(!outcome.guard(|| std::panic::resume_unwind(Box::new(Broken))));
-        assert_eq!(outcome.take(), Ok(()));
-        assert!(!outcome.guard(|| std::panic::panic_any(7)));
+        outcome.guard(|| std::panic::panic_any(7));
         assert_eq!(outcome.take(), Err(Error::Panic("a panic without a message".into())));
     }
 }

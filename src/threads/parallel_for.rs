@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 pub type ParallelTask = extern "C" fn(task_data: *mut c_void, index: usize);
 
 /// A caller's parallel loop: calls `task(task_data, i)` once for each `i` in `0..count`, on any threads, in any order,
-/// and returns when all calls have returned. It must not unwind.
+/// and returns when all calls have returned. It must not unwind. Tasks that work together by [`super::SharedSteps`] wait for what others
+/// have begun: a task that has begun must be let go on.
 pub type ParallelForFn = unsafe extern "C" fn(pool: *mut c_void, count: usize, task: ParallelTask, task_data: *mut c_void);
 
 /// The most tasks that a pool is given at once.
@@ -29,7 +30,7 @@ unsafe impl Send for ParallelFor {}
 unsafe impl Sync for ParallelFor {}
 
 impl ParallelFor {
-    /// A pool of about `threads` threads (at least 1 is taken), which is how many parts a step is cut into.
+    /// A pool of about `threads` threads (at least 1 is taken), which is how many tasks a run has and how many parts a step.
     ///
     /// # Safety
     /// As long as this value lives, `function(pool, ..)` may be called from any thread, from several at once, and does
@@ -38,7 +39,7 @@ impl ParallelFor {
         Self { function, pool, threads: threads.clamp(1, MAX_TASKS) }
     }
 
-    /// How many parts a step is to have.
+    /// How many tasks a run is to have.
     pub fn threads(&self) -> usize {
         self.threads
     }

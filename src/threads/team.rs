@@ -1,11 +1,10 @@
 //! A team of threads that sleep between runs.
-use super::barrier::Barrier;
+use super::Part;
 use super::headroom::room_for_a_thread;
 use super::outcome::Outcome;
 use super::signals::BlockedSignals;
 use super::spawn::{Thread, spawn};
 use super::wait_point::{WaitPoint, lock};
-use super::{Part, Worker};
 use crate::error::Result;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -39,7 +38,7 @@ impl Team {
     }
 
     /// As [`super::Executor::run`].
-    pub(super) fn run(&self, work: &(dyn Fn(&Worker<'_>) + Sync)) -> Result<()> {
+    pub(super) fn run(&self, work: &(dyn Fn(Part) + Sync)) -> Result<()> {
         let crew = self.crew();
         if crew.workers.is_empty() || crew.busy.swap(true, SeqCst) {
             return run_alone(work);
@@ -83,9 +82,9 @@ impl Drop for Team {
 }
 
 /// Does `work` as the only member of its run, on this thread.
-pub(super) fn run_alone(work: &(dyn Fn(&Worker<'_>) + Sync)) -> Result<()> {
-    let (barrier, outcome) = (Barrier::new(1), Outcome::new());
-    outcome.guard(|| work(&Worker { part: Part::WHOLE, barrier: &barrier }));
+pub(super) fn run_alone(work: &(dyn Fn(Part) + Sync)) -> Result<()> {
+    let outcome = Outcome::new();
+    outcome.guard(|| work(Part::WHOLE));
     outcome.take()
 }
 
@@ -106,7 +105,6 @@ struct Shared {
     orders: Mutex<Orders>,
     /// Signalled when `orders` change.
     ordered: Condvar,
-    barrier: Barrier,
     outcome: Outcome,
     /// Workers that have not finished the present run.
     running: AtomicUsize,
@@ -126,7 +124,7 @@ struct Orders {
 /// The work of a run and its number of members; valid until that run's `running` is 0.
 #[derive(Clone, Copy)]
 struct Job {
-    work: &'static (dyn Fn(&Worker<'_>) + Sync),
+    work: &'static (dyn Fn(Part) + Sync),
     members: usize,
 }
 
@@ -141,7 +139,6 @@ impl Crew {
         let shared = Arc::new(Shared {
             orders: Mutex::new(Orders { number: 0, job: None, leave: false }),
             ordered: Condvar::new(),
-            barrier: Barrier::new(1),
             outcome: Outcome::new(),
             running: AtomicUsize::new(0),
             finished: WaitPoint::new(),
@@ -163,13 +160,12 @@ impl Crew {
     }
 
     /// One run of all members; `busy` is ours.
-    fn run(&self, work: &(dyn Fn(&Worker<'_>) + Sync)) -> Result<()> {
+    fn run(&self, work: &(dyn Fn(Part) + Sync)) -> Result<()> {
         let (shared, members) = (&*self.shared, self.members());
-        shared.barrier.reset(members);
         shared.running.store(self.workers.len(), SeqCst);
         // SAFETY: only the lifetime changes. Workers use the job from here until they have counted `running` down, for
         // which the end of this function waits; nothing before it unwinds, as `Outcome::guard` catches what `work` throws.
-        let work: &'static (dyn Fn(&Worker<'_>) + Sync) = unsafe { std::mem::transmute(work) };
+        let work: &'static (dyn Fn(Part) + Sync) = unsafe { std::mem::transmute(work) };
         let job = Job { work, members };
         {
             let mut orders = lock(&shared.orders);
@@ -219,13 +215,8 @@ impl Shared {
         }
     }
 
-    /// Does a member's share; a panic releases the others from the barrier.
+    /// Does a member's share.
     fn take_part(&self, job: Job, index: usize) {
-        let worker = Worker { part: Part { index, count: job.members }, barrier: &self.barrier };
-        if self.outcome.guard(|| (job.work)(&worker)) {
-            self.barrier.leave();
-        } else {
-            self.barrier.break_open();
-        }
+        self.outcome.guard(|| (job.work)(Part { index, count: job.members }));
     }
 }

@@ -46,6 +46,12 @@ impl WaitPoint {
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Threads that sleep here, or are about to.
+    #[cfg(test)]
+    pub fn sleepers(&self) -> usize {
+        self.sleepers.load(Ordering::SeqCst)
+    }
+
     /// Wakes the sleepers, if there are any. Called after the condition was made true.
     pub fn notify(&self) {
         if self.sleepers.load(Ordering::SeqCst) > 0 {
@@ -72,14 +78,14 @@ mod tests {
         let (point, ready) = (WaitPoint::new(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let sleepers: Vec<_> = (0..3).map(|_| scope.spawn(|| point.wait_until(|| ready.load(Ordering::SeqCst)))).collect();
-            while point.sleepers.load(Ordering::SeqCst) < 3 {
+            while point.sleepers() < 3 {
                 std::thread::sleep(Duration::from_millis(1));
             }
             assert!(sleepers.iter().all(|sleeper| !sleeper.is_finished()));
             ready.store(true, Ordering::SeqCst);
             point.notify();
         });
-        assert_eq!(point.sleepers.load(Ordering::SeqCst), 0);
+        assert_eq!(point.sleepers(), 0);
     }
 
     #[test]

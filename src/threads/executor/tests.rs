@@ -1,49 +1,102 @@
 use super::*;
 use crate::error::Error;
+use crate::threads::{ParallelForFn, ParallelTask, SharedSteps};
 use std::ffi::c_void;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 const MEMBERS: [usize; 4] = [1, 2, 3, 8];
 
+/// Runs the tasks on so many fresh threads, each of which takes the next task when it is done with one.
+fn on_threads(threads: usize, count: usize, task: ParallelTask, data: *mut c_void) {
+    let (data, next) = (data as usize, AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, SeqCst);
+                    if index >= count {
+                        return;
+                    }
+                    task(data as *mut c_void, index);
+                }
+            });
+        }
+    });
+}
+
 /// A pool that runs its tasks on fresh threads.
-unsafe extern "C" fn threads_of_its_own(_: *mut c_void, count: usize, task: super::super::ParallelTask, data: *mut c_void) {
+unsafe extern "C" fn threads_of_its_own(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
+    on_threads(count, count, task, data);
+}
+
+/// A pool of two threads, however many it is said to have.
+unsafe extern "C" fn two_threads(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
+    on_threads(2, count, task, data);
+}
+
+/// A pool of the calling thread.
+unsafe extern "C" fn serial(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
+    (0..count).for_each(|index| task(data, index));
+}
+
+/// The same from the last task to the first.
+unsafe extern "C" fn reversed(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
+    (0..count).rev().for_each(|index| task(data, index));
+}
+
+/// A pool whose tasks begin at different times: some in the middle of the run, some when all is done.
+unsafe extern "C" fn late(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
     let data = data as usize;
     std::thread::scope(|scope| {
         (0..count).for_each(|index| {
-            scope.spawn(move || task(data as *mut c_void, index));
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_micros([0, 20, 300, 2000][index % 4]));
+                task(data as *mut c_void, index);
+            });
         });
     });
 }
 
 /// A pool that breaks its promise: one task twice, one that does not exist, the last one not at all.
-unsafe extern "C" fn careless(_: *mut c_void, count: usize, task: super::super::ParallelTask, data: *mut c_void) {
+unsafe extern "C" fn careless(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
     (0..count - 1).chain([0, count, usize::MAX]).for_each(|index| task(data, index));
 }
 
-fn pool(function: super::super::ParallelForFn, threads: usize) -> Executor {
-    // SAFETY: the two pools above have no state, and call no task after they have returned.
+/// A pool that is closed.
+unsafe extern "C" fn closed(_: *mut c_void, _: usize, _: ParallelTask, _: *mut c_void) {}
+
+const POOLS: [ParallelForFn; 7] = [threads_of_its_own, two_threads, serial, reversed, late, careless, closed];
+
+fn pool(function: ParallelForFn, threads: usize) -> Executor {
+    // SAFETY: the pools above have no state, and call no task after they have returned.
     Executor::ParallelFor(unsafe { ParallelFor::new(function, std::ptr::null_mut(), threads) })
 }
 
 fn all() -> Vec<Executor> {
     let teams = MEMBERS.map(|threads| Executor::Team(Team::new(threads)));
-    teams.into_iter().chain([Executor::Single, pool(threads_of_its_own, 3), pool(careless, 4)]).collect()
+    let pools = POOLS.iter().flat_map(|&function| [1, 2, 4, 7].map(|threads| pool(function, threads)));
+    teams.into_iter().chain([Executor::Single]).chain(pools).collect()
 }
 
 /// A chain of steps in which each reads all that the step before wrote.
 fn rounds_of_neighbour_sums(executor: &Executor) -> Vec<usize> {
     const ITEMS: usize = 100;
     let buffers = [(); 2].map(|()| (0..ITEMS).map(AtomicUsize::new).collect::<Vec<_>>());
+    let shared = SharedSteps::new(executor.threads());
     executor
-        .run(&|worker| {
+        .run(&|task| {
+            let mut steps = shared.task(task);
             for step in 0..50 {
                 let (src, dst) = (&buffers[step % 2], &buffers[(step + 1) % 2]);
-                for item in worker.part.range(ITEMS) {
-                    let sum = src[item].load(SeqCst).wrapping_add(src[(item + 37) % ITEMS].load(SeqCst));
-                    dst[item].store(sum, SeqCst);
-                }
-                worker.barrier();
+                let finished = steps.next(|part| {
+                    for item in part.range(ITEMS) {
+                        let sum = src[item].load(SeqCst).wrapping_add(src[(item + 37) % ITEMS].load(SeqCst));
+                        dst[item].store(sum, SeqCst);
+                    }
+                });
+                assert!(finished);
             }
         })
         .unwrap();
@@ -51,10 +104,10 @@ fn rounds_of_neighbour_sums(executor: &Executor) -> Vec<usize> {
 }
 
 #[test]
-fn steps_between_barriers_give_the_same_on_every_executor() {
+fn steps_give_the_same_on_every_executor() {
     let expected = rounds_of_neighbour_sums(&Executor::Single);
     for executor in all() {
-        (0..20).for_each(|_| assert_eq!(rounds_of_neighbour_sums(&executor), expected, "{executor:?}"));
+        (0..10).for_each(|_| assert_eq!(rounds_of_neighbour_sums(&executor), expected, "{executor:?}"));
     }
 }
 
@@ -62,14 +115,14 @@ fn steps_between_barriers_give_the_same_on_every_executor() {
 fn every_member_of_a_team_runs_at_the_same_time() {
     for threads in MEMBERS {
         let executor = Executor::Team(Team::new(threads));
-        assert_eq!((executor.threads(), executor.concurrent()), (threads, true));
+        assert_eq!(executor.threads(), threads);
         let (together, seen) = (Barrier::new(threads), AtomicUsize::new(0));
         executor
-            .run(&|worker| {
-                assert_eq!(worker.part.count, threads);
+            .run(&|task| {
+                assert_eq!(task.count, threads);
                 // Passed only when all members are inside at once.
                 together.wait();
-                seen.fetch_add(1 << worker.part.index, SeqCst);
+                seen.fetch_add(1 << task.index, SeqCst);
             })
             .unwrap();
         assert_eq!(seen.into_inner(), (1 << threads) - 1);
@@ -90,22 +143,29 @@ fn a_fork_join_does_every_part_once() {
             assert!(done.iter().all(|times| times.load(SeqCst) == 1), "{parts} parts on {executor:?}");
         }
     }
-    assert!(!pool(careless, 4).concurrent());
     assert_eq!(pool(careless, 4).threads(), 4);
     assert_eq!(pool(careless, 0).threads(), 1);
 }
 
 #[test]
-fn a_panic_in_any_member_is_an_error_and_the_team_lives_on() {
+fn a_panic_in_any_part_is_an_error_and_the_executor_lives_on() {
     for executor in all() {
         for culprit in 0..executor.threads() {
-            let result = executor.run(&|worker| {
-                worker.barrier();
-                assert!(worker.part.index != culprit % worker.part.count, "member {culprit} fails");
-                worker.barrier();
-                worker.barrier();
+            let shared = SharedSteps::new(executor.threads());
+            let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let result = executor.run(&|task| {
+                let mut steps = shared.task(task);
+                assert!(steps.next(|_| ()));
+                let finished = steps.next(|part| assert!(part.index != culprit, "part {culprit} fails"));
+                assert!(!finished, "a step with a part that failed is not finished");
+                let after = steps.next(|_| {
+                    begun.fetch_add(1, SeqCst);
+                });
+                assert!(!after);
+                ended.fetch_add(1, SeqCst);
             });
-            assert_eq!(result, Err(Error::Panic(format!("member {culprit} fails"))));
+            assert_eq!(result, Err(Error::Panic(format!("part {culprit} fails"))), "{executor:?}");
+            assert_eq!((begun.into_inner(), ended.into_inner()), (0, executor.threads() - 1), "the others end, and begin nothing");
         }
         let result = executor.fork_join(5, &|part| assert!(part.index != 3, "part 3 fails"));
         assert_eq!(result, Err(Error::Panic("part 3 fails".into())));
@@ -114,32 +174,27 @@ fn a_panic_in_any_member_is_an_error_and_the_team_lives_on() {
 }
 
 #[test]
-fn a_member_that_skips_a_barrier_is_an_error_not_a_hang() {
-    let executor = Executor::Team(Team::new(3));
-    let result = executor.run(&|worker| {
-        if worker.part.index != 1 {
-            worker.barrier();
-        }
-    });
-    assert!(matches!(&result, Err(Error::Panic(message)) if message.contains("left the run")), "{result:?}");
-    assert_eq!(executor.run(&|worker| worker.barrier()), Ok(()));
-}
-
-#[test]
-fn a_run_within_a_run_has_one_member() {
+fn a_run_within_a_run_of_a_team_has_one_member() {
     let executor = Executor::Team(Team::new(3));
     let inner = AtomicUsize::new(0);
     executor
         .run(&|_| {
-            let nested = executor.run(&|worker| {
-                assert_eq!(worker.part, Part::WHOLE);
-                worker.barrier();
+            let nested = executor.run(&|task| {
+                assert_eq!(task, Part::WHOLE);
                 inner.fetch_add(1, SeqCst);
             });
             nested.unwrap();
         })
         .unwrap();
     assert_eq!(inner.into_inner(), 3);
+}
+
+#[test]
+fn runs_from_the_tasks_of_a_pool_give_the_same() {
+    let expected = rounds_of_neighbour_sums(&Executor::Single);
+    for executor in all() {
+        executor.fork_join(3, &|_| assert_eq!(rounds_of_neighbour_sums(&executor), expected, "{executor:?}")).unwrap();
+    }
 }
 
 #[test]
