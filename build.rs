@@ -130,6 +130,7 @@ fn ffi_sources(room: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         "report",
         "packed",
         "operator",
+        "dynamic_gemm",
         "quantize",
         "observer",
         "graph_builder",

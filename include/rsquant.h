@@ -220,6 +220,9 @@
 /// Adds a tensor of the output's shape and element type, before the bounds.
 #define RSQ_OPERATOR_RESIDUAL 1
 
+/// Rows are quantized to 0..127, as torch's dynamic layers do.
+#define RSQ_OPERATOR_REDUCE_RANGE 2
+
 /// Infinities are dropped and counted instead of refused; NaN is refused always.
 #define RSQ_OBSERVER_DROP_INF 1
 
@@ -963,7 +966,7 @@ typedef struct rsq_operator_tensors {
     uint32_t struct_size;
     /// 0.
     uint32_t flags;
-    /// u8: `[n, h, w, c]`, or `[m, k]`.
+    /// u8: `[n, h, w, c]`, or `[m, k]`; f32 for `rsq_gemm_f32s8`.
     const void *src;
     /// Bytes readable at `src`.
     size_t src_bytes;
@@ -980,6 +983,27 @@ typedef struct rsq_operator_tensors {
     /// Bytes at `scratch`.
     size_t scratch_bytes;
 } rsq_operator_tensors;
+
+/// What a dynamic GEMM computes besides the sums. Source, residual and output are f32. Zero what is not needed.
+typedef struct rsq_dynamic_gemm_options {
+    /// `sizeof(rsq_dynamic_gemm_options)`.
+    uint32_t struct_size;
+    /// 0, or of `RSQ_OPERATOR_RESIDUAL` and `RSQ_OPERATOR_REDUCE_RANGE`.
+    uint32_t flags;
+    /// `RSQ_GRAIN_PER_ROW` (0: the same): a row gives what it gives alone; or `RSQ_GRAIN_PER_TENSOR`: qparams of the range of all
+    /// rows of a run.
+    int32_t grain;
+    /// `RSQ_RULE_NATIVE` (0: the same) or `RSQ_RULE_TORCH`.
+    int32_t rule;
+    /// Fused activation: 0 for ReLU and ReLU6.
+    float low;
+    /// INFINITY for ReLU, 6 for ReLU6; both 0: none.
+    float high;
+    /// Floats from one row of the source to the next; 0: side by side.
+    size_t src_stride;
+    /// Floats from one row of the residual to the next; 0: side by side. Rows of the output lie side by side.
+    size_t residual_stride;
+} rsq_dynamic_gemm_options;
 
 /// How an array is quantized: `q = clamp(zero_point + round_half_even(x * (1.0f / scale)), qmin, qmax)`. Element `i` belongs to
 /// channel `i / inner % channels`: `inner` 1 for channels last, h * w for n, c, h, w.
@@ -1720,7 +1744,15 @@ rsq_status rsq_comparison_new(const struct rsq_graph *graph,
                               const struct rsq_model *model,
                               struct rsq_comparison **out);
 
-/// Compares on one batch: one tensor for each input of the graph, in its order, f32. Any batch size; the results are those
+/// From now on these inputs are given as images, u8 `[n, h, w, c]`, as `rsq_prepare_options.images` says; the others as f32.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_FOUND` (no such input), `SHAPE_MISMATCH` (not `[n, c, h, w]`, another number
+/// of channels), `INVALID_ARGUMENT` (a normalization that is none, an input that comes twice), `OUT_OF_MEMORY`.
+rsq_status rsq_comparison_set_images(struct rsq_comparison *comparison,
+                                     const struct rsq_image_input *images,
+                                     size_t image_count);
+
+/// Compares on one batch: one tensor for each input of the graph, in its order, f32, or u8 for images. Any batch size; the results are those
 /// of all batches together, to the bit the same however they are cut. Tensors are looked at one by one: memory does not grow
 /// with the batch.
 ///
@@ -1759,7 +1791,7 @@ rsq_status rsq_comparison_output_info(const struct rsq_comparison *comparison,
 void rsq_comparison_free(struct rsq_comparison *comparison);
 
 /// Quantizes each layer alone and ranks the layers by what that costs the outputs; the prepared stays as it is. `inputs` are one
-/// batch of any size, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
+/// batch of any size as `rsq_calibrate` takes it, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
 /// it. The caller frees `*out`.
 ///
 /// Statuses: as `rsq_convert` and `rsq_compare`, and `CANCELLED` (by `progress`).
@@ -1884,6 +1916,26 @@ rsq_status rsq_conv2d_u8s8(const struct rsq_operator *op, size_t batch, const st
 
 /// Frees an operator. NULL and stale handles are ignored; runs under way on other threads finish first.
 void rsq_operator_free(struct rsq_operator *op);
+
+/// Plans a GEMM of floats, `dst[m, n] = src[m, k] * weights[n, k]^T + bias[n]` for any `m`, whose rows each run quantizes to u8 by
+/// their own range (or by that of all of them): u8 times s8, exact sums, then floats. No calibration is needed. The bits are those
+/// of a model's dynamic linear layer. `context` may be NULL. The caller frees `*out` by `rsq_operator_free`; `rsq_operator_get_info`
+/// tells its sizes and scratch.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BAD_STRUCT_SIZE`, `INVALID_ARGUMENT` (flags, grain per sample, bounds, strides,
+/// weights of a convolution), `OUT_OF_MEMORY`.
+rsq_status rsq_gemm_f32s8_new(const struct rsq_context *context,
+                              const struct rsq_packed *packed,
+                              const struct rsq_dynamic_gemm_options *options,
+                              struct rsq_operator **out);
+
+/// Runs a GEMM of `rsq_gemm_f32s8_new` on `rows` rows of floats. Allocates nothing. With scratch of its own for each call, any
+/// number of threads may run one operator at once. The bits do not depend on instruction set, threads or (per row) other rows.
+///
+/// Statuses: as `rsq_gemm_u8s8`, and `NOT_FINITE` naming row and element of the source; the output is then as it was.
+rsq_status rsq_gemm_f32s8(const struct rsq_operator *op,
+                          size_t rows,
+                          const struct rsq_operator_tensors *tensors);
 
 /// Quantizes `count` floats to bytes. NaN gives the zero point, the infinities the ends. `context` may be NULL. Allocates nothing
 /// with up to 1024 channels or with zero points.

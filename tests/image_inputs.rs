@@ -3,7 +3,8 @@ use rsquant::error::Error;
 use rsquant::graph::{Conv2dAttributes, GraphBuilder, Padding};
 use rsquant::isa::Isa;
 use rsquant::pipeline::{
-    Context, ContextOptions, FloatGraph, ImageInput, ImageNormalization, InputKey, Model, Prepared, Session, SessionOptions,
+    Comparison, Context, ContextOptions, FloatGraph, ImageInput, ImageNormalization, InputKey, Model, Prepared, Session, SessionOptions,
+    TuneOptions, sensitivity, tune,
 };
 use rsquant::quantize::QConfig;
 use rsquant::tensor::{DType, TensorView, TensorViewMut};
@@ -246,4 +247,44 @@ fn what_cannot_be_an_image_is_refused_and_named() {
         let error = with_views(given, |views| prepared.calibrate(views)).unwrap_err();
         assert!(matches!(error, Error::DTypeMismatch(_)) && prepared.samples() == 0, "{error}");
     }
+}
+
+#[test]
+fn comparisons_rankings_and_tuning_take_images_and_find_what_their_floats_give() {
+    let (context, graph) = (context(2, Isa::AmxInt8), network(3));
+    let (dims, images) = ([6, 3, 12, 9], [image_input(0, 3)]);
+    let bytes = image_bytes(dims.iter().product(), 4);
+    let (floats, bytes) = ([Given::floats(&dims, &floats_of(&bytes, dims))], [Given::image(dims, bytes)]);
+    let measured = |given: &[Given], images: &[ImageInput]| {
+        let qconfig = QConfig::default_static();
+        let mut prepared = Prepared::with_images(&context, &graph, &qconfig, None, images).unwrap();
+        with_views(given, |views| {
+            prepared.calibrate(views).unwrap();
+            let mut comparison = Comparison::new(&graph, &prepared.convert().unwrap()).unwrap();
+            comparison.set_images(images).unwrap();
+            comparison.add(views).unwrap();
+            let ranked = sensitivity(&prepared, views, &mut |_, _| Ok(())).unwrap();
+            let options = TuneOptions { max_float_layers: Some(1), ..TuneOptions::default() };
+            let tuned = tune(&prepared, views, options, None, &mut |_, _| Ok(())).unwrap();
+            (comparison.layers(), comparison.outputs(), ranked, tuned.model.to_bytes().unwrap())
+        })
+    };
+    assert!(measured(&floats, &[]) == measured(&bytes, &images));
+    // Without images bytes are refused by name, and with them floats; what was compared stays.
+    let model = model(&context, &graph, &QConfig::default_static(), &floats, &[]);
+    let mut comparison = Comparison::new(&graph, &model).unwrap();
+    let refused = |comparison: &mut Comparison, given: &[Given], part: &str| {
+        let error = with_views(given, |views| comparison.add(views)).unwrap_err();
+        assert!(matches!(&error, Error::DTypeMismatch(text) if text.contains("image") && text.contains(part)), "{error}");
+    };
+    refused(&mut comparison, &bytes, "holds u8; f32 is needed");
+    with_views(&floats, |views| comparison.add(views)).unwrap();
+    comparison.set_images(&images).unwrap();
+    refused(&mut comparison, &floats, "holds f32; u8 is needed");
+    assert!(comparison.set_images(&[image_input(0, 4)]).is_err());
+    with_views(&bytes, |views| comparison.add(views)).unwrap();
+    assert_eq!(comparison.samples(), 12);
+    let prepared = Prepared::with_images(&context, &graph, &QConfig::default_static(), None, &images).unwrap();
+    let error = with_views(&floats, |views| sensitivity(&prepared, views, &mut |_, _| Ok(()))).map(drop).unwrap_err();
+    assert!(!matches!(error, Error::Panic(_)), "{error}");
 }

@@ -4,10 +4,10 @@ mod quiet_harness;
 
 use rsquant::graph::{Bounds, QuantizedType};
 use rsquant::pipeline::{
-    Context, ContextOptions, FlatQuantization, Operator, OperatorOptions, OperatorOutput, OperatorTensors, PackedWeights, WeightSizes,
-    WeightValues, dequantize_array, quantize_array,
+    Context, ContextOptions, DynamicGemmOptions, FlatQuantization, Operator, OperatorOptions, OperatorOutput, OperatorTensors,
+    PackedWeights, WeightSizes, WeightValues, dequantize_array, quantize_array,
 };
-use rsquant::quantize::{QParams, QType};
+use rsquant::quantize::{DynamicQuantization, Grain, QParams, QType};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -46,7 +46,14 @@ fn a_planned_operator_allocates_nothing() {
         let quantization = FlatQuantization { qtype: QType::U8, reduce_range: false, scales: &scales, zero_points: &zero_points, inner: 1 };
         let floats = vec![1.5f32; ROWS * k];
         let (mut src, mut dst, mut back) = (vec![0; ROWS * k], vec![0; ROWS * 48], vec![0f32; ROWS * k]);
+        let per_row = DynamicQuantization { grain: Grain::PerRow, ..DynamicQuantization::PER_SAMPLE };
+        let dynamic = DynamicGemmOptions { quantization: per_row, residual: false, bounds: Bounds::NONE, strides: [0; 2] };
+        let dynamic = Operator::dynamic_gemm(context, &weights, dynamic).unwrap();
+        let mut product = vec![0f32; ROWS * 48];
         let mut run = |rows: usize| {
+            let tensors =
+                OperatorTensors { src: bytemuck::cast_slice(&floats), residual: None, dst: bytemuck::cast_slice_mut(&mut product) };
+            dynamic.run(rows, tensors, None).unwrap();
             quantize_array(context, &quantization, &floats, &mut src).unwrap();
             dequantize_array(context, &quantization, &src, &mut back).unwrap();
             operator.run(rows, OperatorTensors { src: &src, residual: None, dst: &mut dst }, None).unwrap();

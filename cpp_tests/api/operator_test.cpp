@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <thread>
@@ -376,4 +377,71 @@ TEST_CASE("operators and weights that cannot be are refused") {
     CHECK_ERROR(pack([&](auto& w) { w.scales = {one.scales.data(), 7}; }), RSQ_SHAPE_MISMATCH, "scales");
     CHECK_ERROR(pack([](auto& w) { w.flags = 64; }), RSQ_INVALID_ARGUMENT, "flags");
     CHECK_ERROR(pack([](auto& w) { w.flags = RSQ_WEIGHTS_TRANSPOSED; }), RSQ_INVALID_ARGUMENT, "GEMM");
+}
+
+TEST_CASE("a GEMM of floats quantizes each row by its own range, in any batch, on a caller's memory") {
+    constexpr std::size_t rows = 300, k = 70, n = 9;
+    std::vector<float> src(rows * k), matrix(n * k), bias(n, 0.25f), residual(rows * n, 0.5f);
+    for (std::size_t i = 0; i < src.size(); ++i) {
+        src[i] = static_cast<float>(static_cast<int>(i * 37 % 201) - 90) * 0.03f * static_cast<float>(1 + i / k % 3);
+    }
+    for (std::size_t i = 0; i < matrix.size(); ++i) {
+        matrix[i] = static_cast<float>(static_cast<int>(i * 29 % 127) - 63) * 0.01f;
+    }
+    rsquant::Weights w;
+    w.data = rsquant::Span<const float>(matrix);
+    w.out_channels = n;
+    w.in_channels = k;
+    w.bias = rsquant::Span<const float>(bias);
+    const rsquant::Packed packed = rsquant::Packed::make(w);
+    rsquant::DynamicGemmOptions options;
+    options.flags = RSQ_OPERATOR_RESIDUAL;
+    options.high = std::numeric_limits<float>::infinity();
+    const rsquant::Operator gemm = rsquant::Operator::dynamic_gemm(packed, options);
+    const rsquant::OperatorInfo info = gemm.info();
+    CHECK(info.src_bytes == k * sizeof(float));
+    CHECK(info.dst_bytes == n * sizeof(float));
+    std::vector<std::uint8_t> scratch(info.scratch_bytes);
+    std::vector<float> dst(rows * n, -1.0f), alone(n);
+    gemm.run_dynamic_gemm(rows, {src, dst, residual, scratch});
+    for (std::size_t row = 0; row < rows; ++row) {
+        const rsquant::Span<const float> one(src.data() + row * k, k), add(residual.data() + row * n, n);
+        gemm.run_dynamic_gemm(1, {one, rsquant::Span<float>(alone), add});
+        REQUIRE(std::equal(alone.begin(), alone.end(), dst.begin() + static_cast<std::ptrdiff_t>(row * n)));
+        float largest = 0;
+        for (const float x : one) {
+            largest = std::max(largest, std::abs(x));
+        }
+        for (std::size_t column = 0; column < n; ++column) {
+            double exact = bias[column] + add[column];
+            for (std::size_t i = 0; i < k; ++i) {
+                exact += static_cast<double>(one[i]) * matrix[column * k + i];
+            }
+            // Half a step of each factor, times the other's size.
+            const double bound = k * (largest / 255.0 * 0.63 + 0.63 / 255.0 * largest);
+            REQUIRE(std::abs(std::max(exact, 0.0) - alone[column]) <= bound);
+        }
+    }
+    // Per tensor: rows share a range, so that one changes the others.
+    options.grain = RSQ_GRAIN_PER_TENSOR;
+    const rsquant::Operator together = rsquant::Operator::dynamic_gemm(packed, options);
+    std::vector<float> shared(rows * n);
+    together.run_dynamic_gemm(rows, {src, shared, residual, scratch});
+    CHECK(shared != dst);
+    options.grain = RSQ_GRAIN_PER_SAMPLE;
+    CHECK_ERROR(rsquant::Operator::dynamic_gemm(packed, options), RSQ_INVALID_ARGUMENT, "per row");
+    options.grain = 0;
+    options.flags = 64;
+    CHECK_ERROR(rsquant::Operator::dynamic_gemm(packed, options), RSQ_INVALID_ARGUMENT, "flags");
+    // Refused, and nothing written.
+    const std::vector<float> before = dst;
+    src[200 * k + 3] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_ERROR(gemm.run_dynamic_gemm(rows, {src, dst, residual, scratch}), RSQ_NOT_FINITE, "sample 200, element 3");
+    CHECK(dst == before);
+    CHECK_ERROR(gemm.run_dynamic_gemm(2, {src, dst}), RSQ_INVALID_ARGUMENT, "residual");
+    CHECK_ERROR(gemm.run_gemm(2, {src, dst, residual}), RSQ_INVALID_ARGUMENT, "kind");
+    const std::uint8_t* odd = reinterpret_cast<const std::uint8_t*>(src.data()) + 1;
+    rsquant::OperatorTensors tensors(src, dst, residual);
+    tensors.src = odd;
+    CHECK_ERROR(gemm.run_dynamic_gemm(2, tensors), RSQ_INVALID_ARGUMENT, "aligned");
 }

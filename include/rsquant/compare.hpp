@@ -3,12 +3,14 @@
 #define RSQUANT_COMPARE_HPP
 
 #include "graph.hpp"
+#include "images.hpp"
 #include "model.hpp"
 #include "tensors.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <vector>
 
 namespace rsquant {
 
@@ -21,6 +23,11 @@ public:
     using Handle::Handle;
     static Outcome<Comparison> make(const Graph& graph, const Model& model) {
         return detail::make<Comparison>(rsq_comparison_new, graph.get(), model.get());
+    }
+    // These inputs are given as images from now on: u8 n, h, w, c.
+    Outcome<void> set_images(const std::vector<ImageInput>& images) {
+        const auto c = detail::c_images(images);
+        return detail::finish(rsq_comparison_set_images(get(), c.data(), c.size()));
     }
     Outcome<void> compare(const TensorView* inputs, std::size_t count) {
         return detail::finish(rsq_compare(get(), detail::c_views(inputs, count).data(), count));

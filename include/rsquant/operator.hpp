@@ -83,6 +83,11 @@ struct OperatorOptions : rsq_operator_options {
     }
 };
 
+// What a GEMM of floats computes besides the sums: set what should differ.
+struct DynamicGemmOptions : rsq_dynamic_gemm_options {
+    DynamicGemmOptions() : rsq_dynamic_gemm_options{} { struct_size = sizeof(rsq_dynamic_gemm_options); }
+};
+
 // Sizes of a convolution: set what should differ.
 struct Conv2dSizes : rsq_conv2d_sizes {
     Conv2dSizes(std::size_t height_, std::size_t width_) : rsq_conv2d_sizes{} {
@@ -108,6 +113,19 @@ struct OperatorTensors : rsq_operator_tensors {
         scratch = scratch_.data();
         scratch_bytes = scratch_.size();
     }
+    // Of a GEMM of floats.
+    OperatorTensors(Span<const float> src_, Span<float> dst_, Span<const float> residual_ = {}, Span<std::uint8_t> scratch_ = {})
+        : rsq_operator_tensors{} {
+        struct_size = sizeof(rsq_operator_tensors);
+        src = src_.data();
+        src_bytes = src_.size_bytes();
+        dst = dst_.data();
+        dst_bytes = dst_.size_bytes();
+        residual = residual_.data();
+        residual_bytes = residual_.size_bytes();
+        scratch = scratch_.data();
+        scratch_bytes = scratch_.size();
+    }
     template <typename T>
     OperatorTensors(const std::vector<std::uint8_t>& src_, std::vector<T>& dst_)
         : OperatorTensors(Span<const std::uint8_t>(src_), Span<T>(dst_)) {}
@@ -123,6 +141,10 @@ public:
     static Outcome<Operator> gemm(const Packed& packed, const OperatorOptions& options, const Context& context = {}) {
         return detail::make<Operator>(rsq_gemm_u8s8_new, context.get(), packed.get(), &options);
     }
+    // Floats in and out: each run quantizes the rows by their own range. No calibration.
+    static Outcome<Operator> dynamic_gemm(const Packed& packed, const DynamicGemmOptions& options = {}, const Context& context = {}) {
+        return detail::make<Operator>(rsq_gemm_f32s8_new, context.get(), packed.get(), &options);
+    }
     static Outcome<Operator> conv2d(const Packed& packed, const OperatorOptions& options, const Conv2dSizes& sizes,
                                     const Context& context = {}) {
         return detail::make<Operator>(rsq_conv2d_u8s8_new, context.get(), packed.get(), &options, &sizes);
@@ -135,6 +157,9 @@ public:
     }
     Outcome<void> run_gemm(std::size_t rows, const OperatorTensors& tensors) const {
         return detail::finish(rsq_gemm_u8s8(get(), rows, &tensors));
+    }
+    Outcome<void> run_dynamic_gemm(std::size_t rows, const OperatorTensors& tensors) const {
+        return detail::finish(rsq_gemm_f32s8(get(), rows, &tensors));
     }
     Outcome<void> run_conv2d(std::size_t batch, const OperatorTensors& tensors) const {
         return detail::finish(rsq_conv2d_u8s8(get(), batch, &tensors));

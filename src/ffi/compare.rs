@@ -1,6 +1,7 @@
 //! Comparisons of a model with its float graph.
 use super::graph::{at, rsq_graph};
 use super::handles::Exclusive;
+use super::images::{images as read_images, rsq_image_input};
 use super::info::{RSQ_NAME_BYTES, RSQ_SHORT_NAME_BYTES, text_array, text_length};
 use super::model::{precision_number, rsq_model};
 use super::options::{InfoOut, InfoStruct};
@@ -137,7 +138,29 @@ pub unsafe extern "C" fn rsq_comparison_new(graph: *const rsq_graph, model: *con
     })
 }
 
-/// Compares on one batch: one tensor for each input of the graph, in its order, f32. Any batch size; the results are those
+/// From now on these inputs are given as images, u8 `[n, h, w, c]`, as `rsq_prepare_options.images` says; the others as f32.
+///
+/// Statuses: `NULL_ARGUMENT`, `INVALID_HANDLE`, `BUSY`, `NOT_FOUND` (no such input), `SHAPE_MISMATCH` (not `[n, c, h, w]`, another number
+/// of channels), `INVALID_ARGUMENT` (a normalization that is none, an input that comes twice), `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rsq_comparison_set_images(
+    comparison: *mut rsq_comparison,
+    images: *const rsq_image_input,
+    image_count: usize,
+) -> rsq_status {
+    guard::call(|| {
+        if images.is_null() && image_count > 0 {
+            return Err(Failure::null("images"));
+        }
+        let object = handles::get(comparison.cast_const())?;
+        let mut comparison = object.comparison.write()?;
+        // SAFETY: the caller's promise.
+        let images = unsafe { read_images(images, image_count) }?;
+        Ok(comparison.set_images(&images)?)
+    })
+}
+
+/// Compares on one batch: one tensor for each input of the graph, in its order, f32, or u8 for images. Any batch size; the results are those
 /// of all batches together, to the bit the same however they are cut. Tensors are looked at one by one: memory does not grow
 /// with the batch.
 ///

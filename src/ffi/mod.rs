@@ -9,7 +9,7 @@
 //! | `pointers`, `options`, `tensors`, `info` | a caller's pointers, option structs, tensors; what is told back |
 //! | `version`, `context`, `graph`, `qconfig`, `prepared`, `recipe`, `model`, `session`, `compare`, `sensitivity`, `tune`, `report` | the functions, one file an object |
 //! | `progress`, `log` | callbacks of long work; messages |
-//! | `packed`, `operator`, `quantize` | the operator door |
+//! | `packed`, `operator`, `dynamic_gemm`, `quantize` | the operator door |
 //! | `observer` | the observer door |
 //! | `graph_builder`, `graph_builder_shapes`, `graph_builder_recurrent` | graphs without an ONNX file |
 //! | `names`, `images` | inputs and outputs by name; inputs as image bytes |
@@ -23,6 +23,7 @@
 
 mod compare;
 mod context;
+mod dynamic_gemm;
 mod graph;
 mod graph_builder;
 mod graph_builder_recurrent;
@@ -60,6 +61,7 @@ mod tests;
 
 pub use compare::*;
 pub use context::*;
+pub use dynamic_gemm::*;
 pub use graph::*;
 pub use graph_builder::*;
 pub use graph_builder_recurrent::*;

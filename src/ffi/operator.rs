@@ -111,7 +111,7 @@ pub struct rsq_operator_tensors {
     pub struct_size: u32,
     /// 0.
     pub flags: u32,
-    /// u8: `[n, h, w, c]`, or `[m, k]`.
+    /// u8: `[n, h, w, c]`, or `[m, k]`; f32 for `rsq_gemm_f32s8`.
     pub src: *const c_void,
     /// Bytes readable at `src`.
     pub src_bytes: usize,
@@ -303,7 +303,7 @@ unsafe fn source<'a>(data: *const c_void, bytes: usize, span: usize, alignment: 
 ///
 /// # Safety
 /// `tensors` is NULL or points to as many bytes as its first word says; its pointers are NULL or as the header says.
-unsafe fn run(op: *const rsq_operator, kind: OperatorKind, samples: usize, tensors: *const rsq_operator_tensors) -> Outcome {
+pub(super) unsafe fn run(op: *const rsq_operator, kind: OperatorKind, samples: usize, tensors: *const rsq_operator_tensors) -> Outcome {
     // SAFETY: the caller's promise.
     let tensors = unsafe { read(tensors, "rsq_operator_tensors") }?.ok_or_else(|| Failure::null("tensors"))?;
     let op = handles::get(op)?;
@@ -327,7 +327,7 @@ unsafe fn run(op: *const rsq_operator, kind: OperatorKind, samples: usize, tenso
     }
     // SAFETY: the caller's promises; what is written overlaps nothing.
     unsafe {
-        let src = source(tensors.src, tensors.src_bytes, src_span, 1, "src")?;
+        let src = source(tensors.src, tensors.src_bytes, src_span, op.src_element_bytes(), "src")?;
         let residual = match tensors.residual.is_null() {
             true => None,
             false => Some(source(tensors.residual, tensors.residual_bytes, residual_span, alignment, "residual")?),

@@ -5,6 +5,7 @@ use super::options::{OptionStruct, read};
 use super::pointers::array;
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{RSQ_DTYPE_S8, RSQ_DTYPE_U8};
+use crate::memory;
 use crate::pipeline::{FlatQuantization, dequantize_array, quantize_array};
 use crate::quantize::QType;
 use std::ffi::c_void;
@@ -63,7 +64,7 @@ unsafe fn with_quantization(
         (false, _) => unsafe { array(given.zero_points, channels, "zero_points") }?,
         (true, Some(zeros)) => zeros,
         (true, None) => {
-            many_zeros = vec![0; channels];
+            many_zeros = memory::filled(channels, 0, "zero points")?;
             &many_zeros
         }
     };

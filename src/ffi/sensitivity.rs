@@ -75,7 +75,7 @@ impl rsq_layer_sensitivity {
 }
 
 /// Quantizes each layer alone and ranks the layers by what that costs the outputs; the prepared stays as it is. `inputs` are one
-/// batch of any size, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
+/// batch of any size as `rsq_calibrate` takes it, no labels needed; the outputs for it are held in memory. `progress` may be NULL; `user_data` is handed to
 /// it. The caller frees `*out`.
 ///
 /// Statuses: as `rsq_convert` and `rsq_compare`, and `CANCELLED` (by `progress`).

@@ -20,8 +20,9 @@ use crate::error::{Error, Result};
 use std::cell::Cell;
 
 /// Requests from this size on are not answered from the reserve: they follow an input's size and are asked for with care. Below are
-/// those of a fixed size, the largest of which are a histogram's counters with 64 KiB.
-pub const MOST_RESERVED_BYTES: usize = 128 << 10;
+/// those of a fixed size, the largest of which are a histogram's counters with 64 KiB, and lists and tables with an entry for each node
+/// or tensor of a graph, a hundred bytes or two each.
+pub const MOST_RESERVED_BYTES: usize = 1 << 20;
 
 thread_local! {
     /// Size of the first request of this thread that was refused and that no checkpoint has reported; 0: none.

@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Pages that nobody touches take no memory, so it may be large: a call meets a checkpoint long before it has used it up.
-const BYTES: usize = 16 << 20;
+const BYTES: usize = 64 << 20;
 /// What is handed out is a run of granules.
 const GRANULE: usize = 128;
 const GRANULES: usize = BYTES / GRANULE;

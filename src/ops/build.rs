@@ -283,7 +283,7 @@ impl Builder<'_> {
         let table = self.table(table)?;
         let name = self.graph.value(self.node.inputs[0]).name.clone();
         Ok(match quantization.grain {
-            Grain::PerRow => Box::new(QuantizeRowsStep { info, isa, quantization, src, table, dst, name }),
+            Grain::PerRow => Box::new(QuantizeRowsStep { info, isa, quantization, given: false, src, table, dst, name }),
             _ => Box::new(DynamicQuantizeStep::new(info, isa, quantization, [src, table, dst], name)),
         })
     }

@@ -21,4 +21,5 @@ pub use conv2d::DYNAMIC_ENTRY_BYTES;
 pub use elementwise::unary_function;
 pub use image_input::{ImageFloatsStep, QuantizeImageStep};
 pub use layout::{Element, Order, TensorLayout};
+pub use quantize_rows::QuantizeRowsStep;
 pub use step::{BoundTensors, Memory, Slot, Step, StepInfo, StepRun, Tensor};

@@ -5,7 +5,7 @@ use super::step::{Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::kernels::VectorIsa;
 use crate::kernels::quantize::{first_non_finite, min_max};
-use crate::quantize::DynamicQuantization;
+use crate::quantize::{DynamicQuantization, QParams};
 
 /// Floats of a row's table entry.
 const ENTRY_FLOATS: usize = DYNAMIC_ENTRY_BYTES / size_of::<f32>();
@@ -18,6 +18,8 @@ pub struct QuantizeRowsStep {
     pub isa: VectorIsa,
     /// Rule and range.
     pub quantization: DynamicQuantization,
+    /// The table has the qparams of each row already.
+    pub given: bool,
     /// f32, row-major.
     pub src: Tensor,
     /// An entry for each row.
@@ -28,13 +30,26 @@ pub struct QuantizeRowsStep {
     pub name: String,
 }
 
+impl QuantizeRowsStep {
+    /// Writes qparams to an entry of the table, for a step that is given them.
+    pub fn give(entry: &mut [u8], qparams: QParams) {
+        let QParams { scale, zero_point } = qparams;
+        entry[..size_of::<ImageQParams>()].copy_from_slice(bytemuck::bytes_of(&ImageQParams { scale, zero_point }));
+    }
+
+    /// The qparams of a row's own range.
+    fn solve(&self, src: &[f32]) -> Option<QParams> {
+        let range = min_max(self.isa, src);
+        if range.finite { self.quantization.qparams(range.min.min(0.0), range.max.max(0.0)).ok() } else { None }
+    }
+}
+
 impl Step for QuantizeRowsStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         let (inner, stride) = (self.dst.layout.inner(), self.dst.layout.inner_stride());
         let count = self.dst.layout.held_len() / stride.max(1);
-        let rows = run.part.range(count);
         let mut failure = None;
-        for (sample, row) in (0..run.samples).flat_map(|sample| rows.clone().map(move |row| (sample, row))) {
+        for (sample, row) in run.part.range(run.samples * count).map(|index| (index / count, index % count)) {
             // SAFETY: nobody writes the source during this step; parts write disjoint rows and entries.
             let (src, dst, entry) = unsafe {
                 (
@@ -43,8 +58,13 @@ impl Step for QuantizeRowsStep {
                     run.memory.write::<f32>(&self.table, sample, row * ENTRY_FLOATS, size_of::<ImageQParams>() / size_of::<f32>()),
                 )
             };
-            let range = min_max(self.isa, src);
-            let solved = if range.finite { self.quantization.qparams(range.min.min(0.0), range.max.max(0.0)).ok() } else { None };
+            let solved = match self.given {
+                true => {
+                    let &ImageQParams { scale, zero_point } = bytemuck::from_bytes(bytemuck::cast_slice(entry));
+                    Some(QParams { scale, zero_point })
+                }
+                false => self.solve(src),
+            };
             let Some(qparams) = solved else {
                 let element = first_non_finite(src).unwrap_or(0);
                 let (sample, value) = (run.first_sample + sample, src.get(element).copied().unwrap_or(f32::NAN));

@@ -4,6 +4,7 @@
 //! memory. Sums are kept for each sample and added in the order of the samples: they depend neither on threads nor batches.
 use super::context::Context;
 use super::float_graph::FloatGraph;
+use super::image_input::{ImageInput, ImageSet};
 use super::model::{LayerPrecision, Model};
 use super::session::check_declared;
 use crate::error::{Error, Result};
@@ -101,6 +102,7 @@ pub struct Comparison {
     graph: FloatGraph,
     model: Model,
     links: Links,
+    images: ImageSet,
     pairs: Vec<Pair>,
     total: Measures,
     samples: u64,
@@ -200,9 +202,19 @@ impl Comparison {
             total: Measures::none(graph.graph()),
             graph: graph.clone(),
             model: model.clone(),
+            images: ImageSet::default(),
             pairs: Vec::new(),
             samples: 0,
         })
+    }
+
+    /// From now on these inputs are given as images, u8 `[n, h, w, c]`, the others as f32.
+    ///
+    /// # Errors
+    /// As [`super::Prepared::with_images`]; nothing changes then.
+    pub fn set_images(&mut self, images: &[ImageInput]) -> Result<()> {
+        self.images = ImageSet::new(self.graph.graph(), images)?;
+        Ok(())
     }
 
     /// Samples compared so far (for a graph without a batch axis: batches).
@@ -210,13 +222,14 @@ impl Comparison {
         self.samples
     }
 
-    /// Compares on one batch: f32 inputs in the graph's order. A batch that fails changes nothing.
+    /// Compares on one batch: inputs in the graph's order, f32 (u8 where they are images). A batch that fails changes nothing.
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`, `InvalidArgument`, `NotFinite` naming input and element, `OutOfMemory`.
     pub fn add(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let context = self.model.context().clone();
-        context.memory().within(|| self.add_within(inputs))
+        let (graph, images) = (Arc::clone(self.graph.graph()), self.images.clone());
+        context.memory().within(|| images.with_floats(&graph, inputs, |inputs| self.add_within(inputs)))
     }
 
     fn add_within(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Inputs that a caller gives as images: u8 `[n, h, w, c]` instead of f32 `[n, c, h, w]`, with their normalization.
 use super::float_graph::{TensorInfo, describe};
+use super::session::check_declared;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::isa::FloatControl;
@@ -163,11 +164,37 @@ impl ImageSet {
         Err(Error::DTypeMismatch(format!("input {index} ({name}) holds {}; {} is needed", given.name(), needed.name())))
     }
 
+    /// Hands `work` the inputs of one batch as f32 in the graph's order of axes: images are turned into the floats that they stand for.
+    ///
+    /// # Errors
+    /// `DTypeMismatch`, `ShapeMismatch` against what the graph declares, `InvalidArgument` for another number of inputs,
+    /// `OutOfMemory`; whatever `work` returns.
+    pub fn with_floats<R>(&self, graph: &Graph, inputs: &[TensorView<'_>], work: impl FnOnce(&[TensorView<'_>]) -> Result<R>) -> Result<R> {
+        for (index, view) in inputs.iter().enumerate().take(graph.inputs.len()) {
+            self.check_dtype(graph, index, view.dtype())?;
+        }
+        let dims = inputs.iter().enumerate().map(|(index, view)| self.graph_dims(index, view.dims()).to_vec());
+        let dims: Vec<Vec<usize>> = dims.collect();
+        check_declared(graph, &dims)?;
+        if self.is_empty() {
+            return work(inputs);
+        }
+        let floats = self.floats(inputs)?;
+        let mut views = Vec::with_capacity(inputs.len());
+        for ((floats, view), dims) in floats.iter().zip(inputs).zip(&dims) {
+            views.push(match floats {
+                Some(floats) => TensorView::f32(floats, dims)?,
+                None => *view,
+            });
+        }
+        work(&views)
+    }
+
     /// The floats of the images among `inputs`, in the graph's order of axes; `None` for the other inputs.
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub fn floats(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Option<Vec<f32>>>> {
+    fn floats(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Option<Vec<f32>>>> {
         let of_input = |(index, view): (usize, &TensorView<'_>)| -> Result<Option<Vec<f32>>> {
             let Some(Some(values)) = self.values.get(index) else { return Ok(None) };
             let &[_, height, width, channels] = view.dims() else { return Ok(None) };

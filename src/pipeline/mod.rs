@@ -39,8 +39,8 @@ pub use log::{Log, LogCallback, LogLevel};
 pub use model::{LayerInfo, LayerPrecision, LoadMode, Model};
 pub use observer::Observer;
 pub use operator::{
-    ConvSizes, Operator, OperatorInfo, OperatorKind, OperatorOptions, OperatorOutput, PackedWeights, WeightSizes, WeightValues,
-    dequantize_array, quantize_array,
+    ConvSizes, DynamicGemmOptions, Operator, OperatorInfo, OperatorKind, OperatorOptions, OperatorOutput, PackedWeights, WeightSizes,
+    WeightValues, dequantize_array, quantize_array,
 };
 pub use prepared::{CalibratedTensor, Prepared};
 pub use progress::{Progress, ProgressCallback, Stage};

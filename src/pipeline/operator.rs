@@ -1,5 +1,7 @@
 //! The operator door: int8 layers on a caller's own tensors, without a graph. A layer is planned as a model's would be, by
 //! the same code, so its bits are a model's.
+mod dynamic_gemm;
+
 use super::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::passes::pack_float::WeightLayout;
@@ -7,12 +9,16 @@ use crate::graph::passes::quantize_weights::{InputScales, PackedPanels, pack_wei
 use crate::graph::window::conv_window;
 use crate::graph::{Bounds, Conv2d, Graph, Linear, Node, Op, Padding, QuantizedType, ValueType};
 use crate::kernels::VectorIsa;
+use crate::memory;
 use crate::ops::{Element, Kernels, Order, Slot, StepInputs, Tensor, TensorLayout, build_step};
 use crate::packed::WeightShape;
 use crate::quantize::{MAX_DEPTH, QParams, WeightQConfig, quantize_weights};
-use crate::runtime::{FlatQuantization, SingleStep, SingleStepTensors, span_bytes};
+use crate::runtime::{DynamicRows, FlatQuantization, SingleStep, SingleStepTensors, span_bytes};
 use crate::tensor::{AlignedBuffer, element_count};
+use crate::threads::Executor as Threads;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+pub use dynamic_gemm::DynamicGemmOptions;
 
 /// The most pixels along an axis of an image, and of padding.
 const MAX_PIXELS: usize = 1 << 20;
@@ -88,7 +94,10 @@ impl PackedWeights {
             true => Ok(()),
             false => Err(Error::ShapeMismatch(format!("{given} {what} where {needed} are needed for {sizes:?}"))),
         };
-        let bias = bias.map_or_else(|| vec![0.0; sizes.out_channels], <[f32]>::to_vec);
+        let bias = match bias {
+            Some(bias) => memory::copied(bias, "biases")?,
+            None => memory::filled(sizes.out_channels, 0.0, "biases")?,
+        };
         check("biases", bias.len(), sizes.out_channels)?;
         if let Some(channel) = bias.iter().position(|bias| !bias.is_finite()) {
             return Err(Error::NotFinite(format!("the bias of output channel {channel} is {}", bias[channel])));
@@ -96,7 +105,10 @@ impl PackedWeights {
         let (panels, scales) = match values {
             WeightValues::S8(values, scales) => {
                 check("weights", values.len(), needed)?;
-                let scales = if scales.len() == 1 { vec![scales[0]; sizes.out_channels] } else { scales.to_vec() };
+                let scales = match scales {
+                    &[scale] => memory::filled(sizes.out_channels, scale, "scales")?,
+                    scales => memory::copied(scales, "scales")?,
+                };
                 check("scales", scales.len(), sizes.out_channels)?;
                 if let Some(channel) = scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
                     let scale = scales[channel];
@@ -170,6 +182,8 @@ pub enum OperatorKind {
     Conv2d,
     /// A product of matrices; a sample is a row.
     Gemm,
+    /// A product of float rows, which are quantized in each run; a sample is a row.
+    DynamicGemm,
 }
 
 /// Sizes of an operator's tensors for one sample.
@@ -187,12 +201,51 @@ pub struct OperatorInfo {
     pub kernel: &'static str,
 }
 
+/// How an operator runs.
+enum Planned {
+    /// One step, bytes in.
+    One(SingleStep),
+    /// Floats in, quantized in each run.
+    Dynamic(DynamicRows),
+}
+
+impl Planned {
+    /// The source, residual and destination of one sample.
+    fn tensors(&self) -> (&Tensor, Option<&Tensor>, &Tensor) {
+        match self {
+            Planned::One(step) => step.tensors(),
+            Planned::Dynamic(rows) => rows.tensors(),
+        }
+    }
+
+    fn kernel(&self) -> &'static str {
+        match self {
+            Planned::One(step) => step.info().kernel,
+            Planned::Dynamic(rows) => rows.info().kernel,
+        }
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        match self {
+            Planned::One(step) => step.scratch_bytes(threads),
+            Planned::Dynamic(rows) => rows.scratch_bytes(threads),
+        }
+    }
+
+    fn run(&self, threads: &Threads, samples: usize, tensors: SingleStepTensors<'_>, scratch: &mut [u8]) -> Result<()> {
+        match self {
+            Planned::One(step) => step.run(threads, samples, tensors, scratch),
+            Planned::Dynamic(rows) => rows.run(threads, samples, tensors, scratch),
+        }
+    }
+}
+
 /// A convolution or GEMM planned for its sizes, immutable: any number of threads may run it, each with scratch of its own.
 pub struct Operator {
     context: Context,
     kind: OperatorKind,
     output: [usize; 2],
-    step: SingleStep,
+    step: Planned,
     /// Scratch of runs that bring none.
     own: Mutex<AlignedBuffer>,
 }
@@ -224,12 +277,25 @@ impl OperatorOptions {
             }
             self.residual.map_or(Ok(()), QParams::check)?;
         }
-        let Bounds { low, high } = self.bounds;
-        if low.is_nan() || high.is_nan() || low > high {
-            return Err(Error::InvalidArgument(format!("activation bounds {low}..{high}")));
-        }
-        Ok(())
+        bounds_are_ordered(self.bounds)
     }
+}
+
+fn bounds_are_ordered(bounds: Bounds) -> Result<()> {
+    let Bounds { low, high } = bounds;
+    if low.is_nan() || high.is_nan() || low > high {
+        return Err(Error::InvalidArgument(format!("activation bounds {low}..{high}")));
+    }
+    Ok(())
+}
+
+/// The sizes of a GEMM's weights.
+fn gemm_sizes(weights: &PackedWeights) -> Result<WeightSizes> {
+    let sizes = weights.sizes();
+    if sizes.groups != 1 || sizes.kernel != [1, 1] {
+        return Err(Error::InvalidArgument(format!("a GEMM with weights of {sizes:?}: one group and a 1x1 kernel are needed")));
+    }
+    Ok(sizes)
 }
 
 impl Operator {
@@ -258,13 +324,7 @@ impl Operator {
     /// # Errors
     /// As [`Operator::conv2d`]; [`Error::InvalidArgument`] for weights of a convolution.
     pub fn gemm(context: &Context, weights: &PackedWeights, options: OperatorOptions) -> Result<Self> {
-        let WeightSizes { out_channels, in_channels, groups, kernel } = weights.sizes();
-        if groups != 1 || kernel != [1, 1] {
-            return Err(Error::InvalidArgument(format!(
-                "a GEMM with weights of {:?}: one group and a 1x1 kernel are needed",
-                weights.sizes()
-            )));
-        }
+        let WeightSizes { out_channels, in_channels, .. } = gemm_sizes(weights)?;
         let dims = [vec![1, in_channels], vec![1, out_channels]];
         let op = |weights| Op::Linear(Linear { weights, out_features: out_channels, in_features: in_channels, bounds: options.bounds });
         Self::plan(context, weights, options, OperatorKind::Gemm, dims, [1, 1], op)
@@ -284,7 +344,7 @@ impl Operator {
         let data = &weights.0;
         let name = match kind {
             OperatorKind::Conv2d => "conv2d",
-            OperatorKind::Gemm => "gemm",
+            OperatorKind::Gemm | OperatorKind::DynamicGemm => "gemm",
         };
         let products = element_count(&[output[0], output[1], data.layout.out_channels(), data.layout.shape.taps, data.layout.shape.ic]);
         if products.is_none_or(|products| products > isize::MAX as usize) {
@@ -319,7 +379,10 @@ impl Operator {
         let places = StepInputs { inputs: tensors, qparams: None, output: dst.clone() };
         let step = build_step(&graph, &node, 0, places, &Kernels::best(context.max_isa()))?;
         let reads_past = !data.layout.depthwise && !data.layout.shape.ic.is_multiple_of(crate::packed::K_GROUP);
-        let step = SingleStep::new(step, src, residual, dst, reads_past);
+        Self::of(context, kind, output, Planned::One(SingleStep::new(step, src, residual, dst, reads_past)))
+    }
+
+    fn of(context: &Context, kind: OperatorKind, output: [usize; 2], step: Planned) -> Result<Self> {
         let scratch = step.scratch_bytes(context.threads().threads());
         let own = context.memory().within(|| AlignedBuffer::zeroed(scratch, "an operator's scratch"))?;
         Ok(Self { context: context.clone(), kind, output, step, own: Mutex::new(own) })
@@ -328,6 +391,11 @@ impl Operator {
     /// Which operator it is.
     pub fn kind(&self) -> OperatorKind {
         self.kind
+    }
+
+    /// Bytes of an element of the source.
+    pub fn src_element_bytes(&self) -> usize {
+        self.step.tensors().0.layout.element.size_bytes()
     }
 
     /// Bytes of an element of destination and residual.
@@ -344,7 +412,7 @@ impl Operator {
             span_bytes: [span(src), span(dst), residual.map_or(0, span)],
             sample_bytes: [src.sample_bytes, dst.sample_bytes, residual.map_or(0, |tensor| tensor.sample_bytes)],
             scratch_bytes: self.step.scratch_bytes(self.context.threads().threads()),
-            kernel: self.step.info().kernel,
+            kernel: self.step.kernel(),
         }
     }
 
@@ -357,7 +425,8 @@ impl Operator {
     /// Runs `samples` images or rows. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Busy`] without `scratch` while another run uses the operator's own; otherwise as [`SingleStep::run`].
+    /// [`Error::Busy`] without `scratch` while another run uses the operator's own; otherwise as [`SingleStep::run`] and
+    /// [`DynamicRows::run`].
     pub fn run(&self, samples: usize, tensors: SingleStepTensors<'_>, scratch: Option<&mut [u8]>) -> Result<()> {
         let threads = self.context.threads();
         if let Some(scratch) = scratch {

@@ -139,7 +139,8 @@ pub(super) fn macs_by_name(prepared: &Prepared, inputs: &[TensorView<'_>]) -> Re
     Ok(session.steps().into_iter().map(|step| (step.name, step.macs)).collect())
 }
 
-/// Quantizes each layer alone and ranks the layers by what that costs. `inputs` are one batch of any size, without labels; the
+/// Quantizes each layer alone and ranks the layers by what that costs. `inputs` are one batch of any size as [`Prepared::calibrate`]
+/// takes it (u8 for images), without labels; the
 /// outputs for it are held in memory. `progress` is told of each layer.
 ///
 /// # Errors
@@ -147,8 +148,10 @@ pub(super) fn macs_by_name(prepared: &Prepared, inputs: &[TensorView<'_>]) -> Re
 pub fn sensitivity(prepared: &Prepared, inputs: &[TensorView<'_>], progress: &mut StepCallback<'_>) -> Result<Sensitivity> {
     prepared.context().memory().within(|| {
         let variants = Variants::new(prepared)?;
-        let reference = Reference::new(prepared, inputs)?;
-        rank(&variants, &reference, inputs, progress)
+        prepared.images().with_floats(prepared.graph().graph(), inputs, |inputs| {
+            let reference = Reference::new(prepared, inputs)?;
+            rank(&variants, &reference, inputs, progress)
+        })
     })
 }
 

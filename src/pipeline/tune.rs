@@ -130,7 +130,7 @@ impl Search<'_> {
     }
 }
 
-/// Finds the layers to leave in float. `inputs`, one batch without labels, rank the layers; `metric` measures a model, without one
+/// Finds the layers to leave in float. `inputs`, one batch as [`Prepared::calibrate`] takes it, without labels, rank the layers; `metric` measures a model, without one
 /// the outputs' SQNR in dB on `inputs` does. Nothing changes in `prepared`.
 ///
 /// # Errors
@@ -144,7 +144,9 @@ pub fn tune(
     progress: &mut StepCallback<'_>,
 ) -> Result<Tuned> {
     options.check()?;
-    prepared.context().memory().within(|| tune_within(prepared, inputs, options, metric, progress))
+    let graph = prepared.graph().graph();
+    let tune = |inputs: &[TensorView<'_>]| tune_within(prepared, inputs, options, metric, progress);
+    prepared.context().memory().within(|| prepared.images().with_floats(graph, inputs, tune))
 }
 
 fn tune_within(

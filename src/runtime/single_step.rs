@@ -41,6 +41,19 @@ pub fn span_bytes(tensor: &Tensor, samples: usize) -> Option<usize> {
     (samples - 1).checked_mul(tensor.sample_bytes)?.checked_add(layout.held_bytes())?.checked_sub(behind_last)
 }
 
+/// Whether a tensor of `bytes` bytes holds `samples` samples; `name` is for the message.
+///
+/// # Errors
+/// [`Error::ShapeMismatch`].
+pub(super) fn check_span(name: &str, tensor: &Tensor, samples: usize, bytes: usize) -> Result<()> {
+    let needed = span_bytes(tensor, samples);
+    if needed.is_some_and(|needed| needed <= bytes) {
+        return Ok(());
+    }
+    let needed = needed.map_or("more than memory holds".to_owned(), |needed| needed.to_string());
+    Err(Error::ShapeMismatch(format!("{name} has {bytes} bytes where {needed} are needed for {samples} samples")))
+}
+
 /// An address that the parts of a step share.
 struct Shared(*mut u8);
 
@@ -82,15 +95,6 @@ impl SingleStep {
         threads.max(1) * self.part_scratch_bytes() + self.stage_bytes() + ALIGNMENT
     }
 
-    fn check(&self, name: &str, tensor: &Tensor, samples: usize, bytes: usize) -> Result<()> {
-        let needed = span_bytes(tensor, samples);
-        if needed.is_some_and(|needed| needed <= bytes) {
-            return Ok(());
-        }
-        let needed = needed.map_or("more than memory holds".to_owned(), |needed| needed.to_string());
-        Err(Error::ShapeMismatch(format!("{name} has {bytes} bytes where {needed} are needed for {samples} samples")))
-    }
-
     /// Runs `samples` samples.
     ///
     /// # Errors
@@ -98,10 +102,10 @@ impl SingleStep {
     /// wanted and for too little scratch; nothing is written then. [`Error::Panic`].
     pub fn run(&self, threads: &Threads, samples: usize, tensors: SingleStepTensors<'_>, scratch: &mut [u8]) -> Result<()> {
         let SingleStepTensors { src, residual, dst } = tensors;
-        self.check("src", &self.src, samples, src.len())?;
-        self.check("dst", &self.dst, samples, dst.len())?;
+        check_span("src", &self.src, samples, src.len())?;
+        check_span("dst", &self.dst, samples, dst.len())?;
         match (&self.residual, residual) {
-            (Some(tensor), Some(residual)) => self.check("residual", tensor, samples, residual.len())?,
+            (Some(tensor), Some(residual)) => check_span("residual", tensor, samples, residual.len())?,
             (None, None) => {}
             (Some(_), None) => return Err(Error::InvalidArgument("the residual is missing".into())),
             (None, Some(_)) => return Err(Error::InvalidArgument("a residual for an operator that was made without one".into())),

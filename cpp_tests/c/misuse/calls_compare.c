@@ -4,6 +4,11 @@
 enum { REPORT_BYTES = 1 << 19 };
 
 static int64_t call_new(void *const *a) { return rsq_comparison_new(a[0], a[1], a[2]); }
+/* The living comparison takes floats: the images are taken back. */
+static int64_t call_set_images(void *const *a) {
+    const int64_t status = rsq_comparison_set_images(a[0], a[1], 1);
+    return status == RSQ_OK ? rsq_comparison_set_images(a[0], NULL, 0) : status;
+}
 static int64_t call_compare(void *const *a) { return rsq_compare(a[0], a[1], 1); }
 static int64_t call_samples(void *const *a) { return rsq_comparison_samples(a[0], a[1]); }
 static int64_t call_sensitivity(void *const *a) { return rsq_sensitivity_new(a[0], a[1], 1, NULL, a[2], a[3]); }
@@ -28,9 +33,13 @@ const function *compare_calls(void) {
     static const int64_t dims[] = {BATCH, 3, 20, 20};
     static rsq_tensor_view input = {NULL, sizeof(float) * BATCH * IMAGE_FLOATS, RSQ_DTYPE_F32, 4, dims, NULL};
     static rsq_tune_options tuning;
+    static const float three[] = {0.5f, 0.5f, 0.5f};
+    static rsq_image_input as_image;
     static const function rows[] = {
         {"rsq_comparison_new", STATUS, call_new,
          {HANDLE_OF("graph", OBJECT_GRAPH), HANDLE_OF("model", OBJECT_MODEL), NEW_OBJECT(OBJECT_COMPARISON)}},
+        {"rsq_comparison_set_images", STATUS, call_set_images,
+         {HANDLE_OF("comparison", OBJECT_COMPARISON), {"images", IN_ARRAY, OBJECT_TYPES, sizeof as_image, &as_image, 0}}},
         {"rsq_compare", STATUS, call_compare, {HANDLE_OF("comparison", OBJECT_COMPARISON), INPUTS}},
         {"rsq_comparison_samples", STATUS, call_samples,
          {HANDLE_OF("comparison", OBJECT_COMPARISON), {"out", OUT_VALUE, OBJECT_TYPES, sizeof(uint64_t), NULL, 0}}},
@@ -59,6 +68,9 @@ const function *compare_calls(void) {
          {HANDLE_OF("prepared", OBJECT_PREPARED), HANDLE_OF("model", OBJECT_MODEL), MEASURES, PATH_AT(scratch_path)}},
         END_OF_TABLE};
     input.data = images;
+    as_image.mean = as_image.std = three;
+    as_image.channels = 3;
+    as_image.divisor = 255.0f;
     tuning.struct_size = sizeof tuning;
     tuning.max_float_layers = 1;
     return rows;

@@ -139,9 +139,24 @@ pub fn dynamic_weights(
     quantized: &QuantizedWeights,
     float: &FloatWeights,
 ) -> Result<ConvWeights> {
-    let scale = finite(quantized.scales.clone(), "weight scale", node)?;
-    let bias = finite(float.bias.clone(), "bias", node)?;
-    let (panels, tap_sums) = add_packed(graph, &pack_weights(layout, &quantized.values)?);
+    dynamic_from_packed(graph, node, layout, &pack_weights(layout, &quantized.values)?, &quantized.scales, &float.bias)
+}
+
+/// As [`dynamic_weights`], from integers that are packed already; `scales` and `bias` are `[oc]`.
+///
+/// # Errors
+/// As [`static_weights`].
+pub fn dynamic_from_packed(
+    graph: &mut Graph,
+    node: &str,
+    layout: WeightLayout,
+    packed: &PackedPanels,
+    scales: &[f32],
+    bias: &[f32],
+) -> Result<ConvWeights> {
+    let scale = finite(memory::copied(scales, "scales")?, "weight scale", node)?;
+    let bias = finite(memory::copied(bias, "biases")?, "bias", node)?;
+    let (panels, tap_sums) = add_packed(graph, packed);
     let (scale, bias) = (constant(graph, &layout.table(&scale), DType::F32)?, constant(graph, &layout.table(&bias), DType::F32)?);
     Ok(ConvWeights::Dynamic { panels, tap_sums, scale, bias })
 }

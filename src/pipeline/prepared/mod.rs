@@ -15,7 +15,6 @@ use super::context::Context;
 use super::float_graph::FloatGraph;
 use super::image_input::{ImageInput, ImageSet};
 use super::progress::{ProgressCallback, ProgressSink};
-use super::session::check_declared;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::memory;
@@ -125,6 +124,11 @@ impl Prepared {
         self.progress = ProgressSink::new(callback);
     }
 
+    /// The inputs that calls are given as images.
+    pub(super) fn images(&self) -> &ImageSet {
+        &self.images
+    }
+
     /// Takes in one batch: f32 inputs in the graph's order (u8 where they are images). A batch that fails leaves the statistics unchanged.
     ///
     /// # Errors
@@ -137,35 +141,20 @@ impl Prepared {
 
     fn calibrate_within(&mut self, inputs: &[TensorView<'_>]) -> Result<()> {
         let graph = Arc::clone(self.graph.graph());
-        for (index, view) in inputs.iter().enumerate().take(graph.inputs.len()) {
-            self.images.check_dtype(&graph, index, view.dtype())?;
-        }
-        let dims = inputs.iter().enumerate().map(|(index, view)| self.images.graph_dims(index, view.dims()).to_vec());
-        let dims: Vec<Vec<usize>> = dims.collect();
-        check_declared(&graph, &dims)?;
-        if self.images.is_empty() {
-            return self.take_in(&graph, inputs, &dims);
-        }
-        let floats = self.images.floats(inputs)?;
-        let mut views = Vec::with_capacity(inputs.len());
-        for ((floats, view), dims) in floats.iter().zip(inputs).zip(&dims) {
-            views.push(match floats {
-                Some(floats) => TensorView::f32(floats, dims)?,
-                None => *view,
-            });
-        }
-        self.take_in(&graph, &views, &dims)
+        let images = self.images.clone();
+        images.with_floats(&graph, inputs, |inputs| self.take_in(&graph, inputs))
     }
 
     /// As [`Prepared::calibrate`], for checked floats.
-    fn take_in(&mut self, graph: &Graph, inputs: &[TensorView<'_>], dims: &[Vec<usize>]) -> Result<()> {
+    fn take_in(&mut self, graph: &Graph, inputs: &[TensorView<'_>]) -> Result<()> {
+        let dims: Vec<Vec<usize>> = inputs.iter().map(|view| view.dims().to_vec()).collect();
         let batch = dims.first().and_then(|dims| dims.first().copied()).unwrap_or(1);
         if batch == 0 {
             return Ok(());
         }
         let mut statistics = self.statistics.copy()?;
-        statistics.place(graph, &self.qconfig, dims)?;
-        self.make_executors(graph, dims, batch)?;
+        statistics.place(graph, &self.qconfig, &dims)?;
+        self.make_executors(graph, &dims, batch)?;
         self.observe_batch(graph, inputs, batch, &mut statistics.observed)?;
         statistics.samples += batch as u64;
         statistics.count_memory()?;
