@@ -142,7 +142,8 @@ impl MoveStep {
     pub fn slice(info: StepInfo, src: Tensor, dst: Tensor, axis: usize, slice: Slice) -> Self {
         let mut strides = src.layout.strides();
         let start = slice.range(src.layout.dims[axis]).0 * strides[axis];
-        strides[axis] *= usize::try_from(slice.step).unwrap_or(1);
+        // A step that leaves the axis has one element at most, whose stride nobody follows.
+        strides[axis] = strides[axis].saturating_mul(usize::try_from(slice.step).unwrap_or(1));
         let moves = vec![Move::new(0, start, 0, axes(&dst.layout.dims, &strides, &dst.layout.strides()))];
         Self { info: moved_info(info), moves, inputs: vec![src], dst, fill: None }
     }
