@@ -6,6 +6,7 @@ use super::qconfig::{SCHEMES, named_choice};
 use super::status::{Failure, Outcome, rsq_status};
 use super::tensors::{RSQ_DTYPE_F32, RSQ_DTYPE_S8};
 use super::{guard, handles};
+use crate::memory;
 use crate::pipeline::{PackedWeights, WeightSizes, WeightValues};
 use crate::quantize::{Scheme, WeightQConfig};
 use std::ffi::c_void;
@@ -67,10 +68,15 @@ pub struct rsq_weights {
 unsafe impl OptionStruct for rsq_weights {}
 const _: () = assert!(size_of::<rsq_weights>() == 16 + 10 * size_of::<usize>());
 
-/// `[k, n]` values as `[n, k]`.
-fn transposed<T: Copy>(values: &[T], n: usize) -> Vec<T> {
-    let k = (values.len() / n.max(1)).max(1);
-    (0..values.len()).map(|index| values[index % k * n + index / k]).collect()
+/// `[k, n]` values as `[n, k]`; what is not `k * n` values for some `k` is left to the check of their number.
+fn transposed<T: Copy>(values: &[T], n: usize) -> Outcome<Vec<T>> {
+    let k = values.len() / n.max(1);
+    if k * n != values.len() {
+        return Ok(memory::copied(values, "weights")?);
+    }
+    let mut turned = memory::reserved(values.len(), "turned weights")?;
+    turned.extend((0..values.len()).map(|index| values[index % k * n + index / k]));
+    Ok(turned)
 }
 
 impl rsq_weights {
@@ -110,13 +116,13 @@ impl rsq_weights {
                         array(self.scales, self.scale_count, "rsq_weights.scales")?,
                     )
                 };
-                let turned = if transpose { transposed(values, n) } else { Vec::new() };
+                let turned = if transpose { transposed(values, n)? } else { Vec::new() };
                 Ok(PackedWeights::new(sizes, WeightValues::S8(if transpose { &turned } else { values }, scales), bias)?)
             }
             RSQ_DTYPE_F32 if self.scale_count == 0 => {
                 // SAFETY: the caller's promise.
                 let values = unsafe { array(self.data.cast::<f32>(), self.size_bytes / size_of::<f32>(), "rsq_weights.data") }?;
-                let turned = if transpose { transposed(values, n) } else { Vec::new() };
+                let turned = if transpose { transposed(values, n)? } else { Vec::new() };
                 Ok(PackedWeights::new(sizes, WeightValues::F32(if transpose { &turned } else { values }, config), bias)?)
             }
             RSQ_DTYPE_F32 => Err(Failure::invalid("rsq_weights.scales are for s8 weights")),
@@ -183,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_transposed_matrix_has_its_rows_as_columns() {
-        assert_eq!(transposed(&[1, 2, 3, 4, 5, 6], 2), [1, 3, 5, 2, 4, 6]);
-        assert_eq!(transposed(&[1, 2], 3), [1, 2], "what is refused later");
+        assert_eq!(transposed(&[1, 2, 3, 4, 5, 6], 2).unwrap(), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(transposed(&[1, 2], 3).unwrap(), [1, 2], "what is refused later");
     }
 }

@@ -94,22 +94,26 @@ impl PackedWeights {
             true => Ok(()),
             false => Err(Error::ShapeMismatch(format!("{given} {what} where {needed} are needed for {sizes:?}"))),
         };
+        // The values tell that there are so many channels, before anything is made for each.
+        match values {
+            WeightValues::S8(values, _) => check("weights", values.len(), needed)?,
+            WeightValues::F32(values, _) => check("weights", values.len(), needed)?,
+        }
+        check("biases", bias.map_or(sizes.out_channels, <[f32]>::len), sizes.out_channels)?;
         let bias = match bias {
             Some(bias) => memory::copied(bias, "biases")?,
             None => memory::filled(sizes.out_channels, 0.0, "biases")?,
         };
-        check("biases", bias.len(), sizes.out_channels)?;
         if let Some(channel) = bias.iter().position(|bias| !bias.is_finite()) {
             return Err(Error::NotFinite(format!("the bias of output channel {channel} is {}", bias[channel])));
         }
         let (panels, scales) = match values {
             WeightValues::S8(values, scales) => {
-                check("weights", values.len(), needed)?;
+                check("scales", if scales.len() == 1 { sizes.out_channels } else { scales.len() }, sizes.out_channels)?;
                 let scales = match scales {
                     &[scale] => memory::filled(sizes.out_channels, scale, "scales")?,
                     scales => memory::copied(scales, "scales")?,
                 };
-                check("scales", scales.len(), sizes.out_channels)?;
                 if let Some(channel) = scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
                     let scale = scales[channel];
                     return Err(Error::InvalidArgument(format!(
@@ -119,7 +123,6 @@ impl PackedWeights {
                 (pack_weights(layout, values)?, scales)
             }
             WeightValues::F32(values, config) => {
-                check("weights", values.len(), needed)?;
                 let quantized = quantize_weights(values, sizes.out_channels, &config)?;
                 (pack_weights(layout, &quantized.values)?, quantized.scales)
             }

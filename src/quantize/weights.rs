@@ -52,7 +52,8 @@ pub fn quantize_weights(weights: &[f32], out_channels: usize, config: &WeightQCo
         let bound = values.iter().fold(0f32, |bound, value| bound.max(value.abs()));
         choose_qparams(-bound, bound, target).map(|qparams| qparams.scale)
     };
-    let mut scales = vec![scale_of(weights)?; out_channels];
+    let mut scales = memory::reserved(out_channels, "weight scales")?;
+    scales.resize(out_channels, scale_of(weights)?);
     if config.per_channel {
         for (scale, channel) in scales.iter_mut().zip(weights.chunks_exact(channel_len.max(1))) {
             *scale = scale_of(channel)?;

@@ -52,6 +52,17 @@ fn no_byte_outside_a_callers_tensors_is_touched_on_any_instruction_set() {
 }
 
 #[test]
+fn sizes_beyond_the_values_are_refused_before_memory_is_asked_for() {
+    for out_channels in [1 << 40, 1 << 55, usize::MAX / 64] {
+        let sizes = WeightSizes { out_channels, in_channels: 1, groups: 1, kernel: [1, 1] };
+        for values in [WeightValues::S8(&[1, 2], &[0.5]), WeightValues::F32(&[1.0, 2.0], WeightQConfig::default())] {
+            let refused = PackedWeights::new(sizes, values, None).err();
+            assert!(matches!(refused, Some(Error::ShapeMismatch(_) | Error::InvalidArgument(_))), "{out_channels}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn any_number_of_rows_gives_the_rows_that_each_gives_alone() {
     let context = Context::new(ContextOptions { threads: 3, ..ContextOptions::default() }).unwrap();
     for k in [7, 16, 130] {
