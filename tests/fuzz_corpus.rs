@@ -51,6 +51,7 @@ fn bounded<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> T) {
 #[test]
 fn lines_1_2_4_and_11_hold_for_every_input_that_fuzzing_kept() {
     let context = rsquant::pipeline::Context::default_context().unwrap();
+    let network = targets::Calibrated::with_every_observer();
     let taken = [
         replay("onnx", 100, |bytes| {
             bounded(bytes, |bytes| rsquant::pipeline::FloatGraph::from_onnx_bytes(bytes).is_ok());
@@ -60,6 +61,7 @@ fn lines_1_2_4_and_11_hold_for_every_input_that_fuzzing_kept() {
             bounded(bytes, |bytes| rsquant::pipeline::Model::from_bytes(&context, bytes).is_ok());
             targets::model_file(bytes)
         }),
+        replay("calibration", 30, |bytes| network.calibration_file(bytes)),
         replay("recipe", 50, targets::recipe),
         replay("api", 100, |bytes| api_sequences::run(bytes) > 0),
     ];

@@ -17,7 +17,7 @@ fn network() -> &'static targets::Calibrated {
 }
 
 libfuzzer_sys::fuzz_target!(
-    init: network().write_seed(),
+    init: network().write_seeds(),
     |bytes: &[u8]| {
         network().calibration_file(bytes);
     }

@@ -1,7 +1,8 @@
 //! What fuzzing begins with, beside the networks in tests/data.
 use super::{Calibrated, context, networks};
 use rsquant::pipeline::{FloatGraph, Prepared};
-use rsquant::quantize::QConfig;
+use rsquant::quantize::qconfig::ActivationSettings;
+use rsquant::quantize::{LayerSettings, ObserverKind, QConfig};
 use rsquant::tensor::TensorView;
 use std::path::Path;
 
@@ -48,8 +49,12 @@ pub fn write_recipe_seeds() {
     for (index, qconfig) in all.iter().enumerate() {
         text(&format!("qconfig_{index}"), 0, &qconfig.to_json().expect("JSON"));
     }
-    let network = Calibrated::with_every_observer();
-    text("qconfig_scopes", 0, &network.qconfig.to_json().expect("JSON"));
+    let mut scopes = QConfig::default_static();
+    for (scope, observer) in [("op:Conv", ObserverKind::MovingAverage), ("name:*Conv*0", ObserverKind::TorchHistogram)] {
+        let activation = ActivationSettings { observer: Some(observer), ..Default::default() };
+        scopes.set(scope, LayerSettings { activation, ..Default::default() }).expect("a scope");
+    }
+    text("qconfig_scopes", 0, &scopes.to_json().expect("JSON"));
     let network = Calibrated::new(&networks().join("networks/squeeze_excite/model.onnx"));
     text("recipe", 1, &network.calibrated().recipe().expect("a recipe").to_json().expect("JSON"));
     let file = |name: &str| std::fs::read_to_string(networks().join("recipes").join(name)).expect("a file");

@@ -1,5 +1,6 @@
 //! What is done with the bytes of each kind of file. A finding is a panic, a crash, a hang, or an answer that is not one.
-use rsquant::pipeline::{Context, ContextOptions, FloatGraph, Model, Prepared, Session, SessionOptions, import_recipe};
+use rsquant::graph::Conv2dAttributes;
+use rsquant::pipeline::{Context, ContextOptions, FloatGraph, FloatGraphBuilder, Model, Prepared, Session, SessionOptions, import_recipe};
 use rsquant::quantize::qconfig::ActivationSettings;
 use rsquant::quantize::recipe::foreign::ForeignFormat::{Ipex, Ncnn, OnnxRuntime, TensorRt};
 use rsquant::quantize::{LayerSettings, ObserverKind, QConfig, Recipe};
@@ -16,10 +17,14 @@ pub use fuzz_seeds::*;
 const MOST_BYTES: usize = 32 << 20;
 const MOST_MACS: u64 = 20_000_000;
 
+/// What the library may take in all for a mutated file: a plan of gigabytes is a status.
+const MEMORY_LIMIT: usize = 256 << 20;
+
 /// One thread, so that a run is deterministic and quick to make.
 fn context() -> Context {
     static CONTEXT: OnceLock<Context> = OnceLock::new();
-    CONTEXT.get_or_init(|| Context::new(ContextOptions { threads: 1, ..Default::default() }).expect("a context")).clone()
+    let options = || ContextOptions { threads: 1, memory_limit: MEMORY_LIMIT, ..Default::default() };
+    CONTEXT.get_or_init(|| Context::new(options()).expect("a context")).clone()
 }
 
 /// The tests' networks: beside the library, or where the fuzz targets' package is in it.
@@ -95,23 +100,44 @@ impl Calibrated {
         Self { context: context(), graph: FloatGraph::from_onnx_file(onnx).expect("a network"), qconfig: QConfig::default_static() }
     }
 
-    /// A small network with every kind of observer; it is built for the fuzz target too.
+    /// A network of four layers, whose inputs have an observer of each kind: little to prepare, so that a fuzz target's time goes into
+    /// its files.
     pub fn with_every_observer() -> Self {
-        let mut network = Self::new(&networks().join("networks/squeeze_excite/model.onnx"));
+        let mut builder = FloatGraphBuilder::new();
+        let weights = |count: usize| (0..count).map(|i| (i * 29 % 41) as f32 / 64.0 - 0.3).collect::<Vec<f32>>();
+        let x = builder.add("x", "input", |builder| builder.input("x", &[None, Some(2), Some(4), Some(4)])).expect("an input");
+        let conv = |builder: &mut FloatGraphBuilder, name: &str, x, attributes: Conv2dAttributes| {
+            let weights = weights(attributes.out_channels * attributes.in_channels * attributes.kernel.iter().product::<usize>());
+            let y = builder.add(name, "Conv", |builder| builder.conv2d(name, x, &weights, None, attributes)).expect("a convolution");
+            builder.add(&format!("{name}_relu"), "Relu", |builder| builder.relu(&format!("{name}_relu"), y)).expect("a node")
+        };
+        let first = conv(&mut builder, "first", x, Conv2dAttributes::new(2, 3, [1, 1]));
+        let second = conv(&mut builder, "second", first, Conv2dAttributes::new(3, 2, [3, 3]));
+        let third = conv(&mut builder, "third", second, Conv2dAttributes::new(2, 4, [1, 2]));
+        let flat = builder.add("flat", "Flatten", |builder| builder.flatten("flat", third, 1)).expect("a node");
+        let last = builder.add("last", "Gemm", |builder| builder.linear("last", flat, &weights(24), None, 3, 8)).expect("a layer");
+        builder.output(last).expect("an output");
+        let graph = builder.finish().expect("a network");
+        let mut network = Self { context: context(), graph, qconfig: QConfig::default_static() };
         let kinds = [ObserverKind::Histogram, ObserverKind::MinMax, ObserverKind::MovingAverage, ObserverKind::TorchHistogram];
-        let names = network.graph.graph().nodes.iter().map(|node| node.name.clone());
-        let names: Vec<String> = names.filter(|name| name.contains("Conv") || name.contains("Gemm")).collect();
-        for (index, name) in names.iter().enumerate() {
-            let observer = Some(kinds[index % kinds.len()]);
-            let settings = LayerSettings { activation: ActivationSettings { observer, ..Default::default() }, ..Default::default() };
-            network.qconfig.set(&format!("name:{name}"), settings).expect("a scope");
+        for (name, kind) in ["first", "second", "third", "last"].into_iter().zip(kinds) {
+            let activation = ActivationSettings { observer: Some(kind), ..Default::default() };
+            network.qconfig.set(&format!("name:{name}"), LayerSettings { activation, ..Default::default() }).expect("a scope");
         }
         network
     }
 
-    /// Writes its calibration file as a seed.
-    pub fn write_seed(&self) {
-        fuzz_seeds::write_seed("statistics", &self.files().1);
+    /// Writes calibration files of it as seeds: of nothing, of one batch, of two, and of a constant.
+    pub fn write_seeds(&self) {
+        let seed = |name: &str, prepared: &Prepared| fuzz_seeds::write_seed(name, &prepared.calibration_bytes().expect("a file"));
+        let (empty, mut calibrated, mut constant) = (self.prepared(), self.calibrated(), self.prepared());
+        seed("nothing", &empty);
+        seed("one_batch", &calibrated);
+        for (prepared, value) in [(&mut calibrated, 5.0), (&mut constant, 0.25)] {
+            prepared.calibrate(&[TensorView::f32(&[value; 64], &[2, 2, 4, 4]).expect("a view")]).expect("calibrated");
+        }
+        seed("two_batches", &calibrated);
+        seed("constant", &constant);
     }
 
     pub fn prepared(&self) -> Prepared {

@@ -16,8 +16,8 @@ use values::Source;
 const MOST_CALLS: usize = 24;
 /// Bytes that a program may keep of files and buffers.
 const MOST_BLOB_BYTES: usize = 1 << 20;
-/// Calls of one program that take milliseconds.
-const MOST_LONG_CALLS: usize = 2;
+/// Milliseconds, about, of one program's calls that take long.
+const MOST_LONG_CALLS: usize = 4;
 
 /// Types of handles.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,7 +63,7 @@ pub struct Machine {
     values: Vec<rsq_value>,
     /// Calls that succeeded.
     succeeded: usize,
-    /// Calls made that search for qparams or write reports.
+    /// What calls took that search for qparams, compare layers or write reports.
     long_calls: usize,
 }
 
@@ -135,9 +135,9 @@ impl Machine {
         status == RSQ_OK
     }
 
-    /// Whether one more call that takes long may be made.
-    fn may_take_long(&mut self) -> bool {
-        self.long_calls += 1;
+    /// Whether a call may be made that takes about so many milliseconds.
+    fn may_take_long(&mut self, milliseconds: usize) -> bool {
+        self.long_calls += milliseconds;
         self.long_calls <= MOST_LONG_CALLS
     }
 

@@ -9,7 +9,7 @@ const NETWORKS: [&[u8]; 6] = [
     include_bytes!("../../data/networks/maxpool/model.onnx"),
     include_bytes!("../../data/networks/conv_depthwise_multiplier/model.onnx"),
     include_bytes!("../../data/networks/two_inputs_two_outputs/model.onnx"),
-    include_bytes!("../../data/networks/squeeze_excite/model.onnx"),
+    include_bytes!("../../data/networks/flatten_axes/model.onnx"),
     include_bytes!("../../data/networks/matmul_3d/model.onnx"),
     include_bytes!("../../data/recurrent/onnx_gru_last/model.onnx"),
 ];
@@ -278,7 +278,7 @@ pub fn statistics_from_bytes(machine: &mut Machine, source: &mut Source) {
 }
 
 pub fn convert(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(1) {
         return;
     }
     let prepared = without_provenance(machine.handle(Kind::Prepared, source));
@@ -306,7 +306,7 @@ pub fn progress(machine: &mut Machine, source: &mut Source) {
 }
 
 pub fn recipe(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(1) {
         return;
     }
     let prepared = without_provenance(machine.handle(Kind::Prepared, source));
@@ -336,7 +336,7 @@ pub fn recipe_text(machine: &mut Machine, source: &mut Source) {
 }
 
 pub fn convert_with_recipe(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(1) {
         return;
     }
     let context = any_context(machine, source);

@@ -152,7 +152,7 @@ pub fn profile(machine: &mut Machine, source: &mut Source) {
 }
 
 pub fn comparison(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(1) {
         return;
     }
     let graph = without_provenance(machine.handle(Kind::Graph, source));
@@ -189,7 +189,7 @@ unsafe extern "C" fn step(data: *mut c_void, _progress: *const rsq_progress) -> 
 }
 
 pub fn sensitivity(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(2) {
         return;
     }
     let prepared = without_provenance(machine.handle(Kind::Prepared, source));
@@ -216,7 +216,7 @@ unsafe extern "C" fn metric(data: *mut c_void, model: *const rsq_model, out: *mu
 }
 
 pub fn tune(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(3) {
         return;
     }
     let prepared = without_provenance(machine.handle(Kind::Prepared, source));
@@ -250,7 +250,7 @@ pub fn tune(machine: &mut Machine, source: &mut Source) {
 }
 
 pub fn report(machine: &mut Machine, source: &mut Source) {
-    if !machine.may_take_long() {
+    if !machine.may_take_long(1) {
         return;
     }
     let mut optional = |kind| if source.byte() < 100 { 0 } else { machine.handle(kind, source) };
