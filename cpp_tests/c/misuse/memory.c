@@ -47,7 +47,9 @@ void *memory_take(size_t size) {
 
 void *memory_copy(const void *bytes, size_t size) {
     void *piece = memory_take(size);
-    memcpy(piece, bytes, size);
+    if (size > 0) { /* Nothing may have no address. */
+        memcpy(piece, bytes, size);
+    }
     return piece;
 }
 
