@@ -37,7 +37,10 @@ fn made<T>(make: impl FnOnce(*mut *mut T) -> rsq_status) -> Outcome<*mut T> {
 fn filled(fill: impl Fn(*mut std::ffi::c_void, usize, *mut usize) -> rsq_status) -> Outcome<Vec<u8>> {
     let mut size = 0;
     done(fill(null_mut(), 0, &mut size))?;
-    let mut bytes = vec![0u8; size];
+    // The test's own list, which a failing allocator may refuse like another.
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| RSQ_OUT_OF_MEMORY)?;
+    bytes.resize(size, 0u8);
     done(fill(bytes.as_mut_ptr().cast(), bytes.len(), &mut size))?;
     Ok(bytes)
 }
