@@ -1,73 +1,15 @@
 use super::*;
 use crate::error::Error;
 use crate::threads::{ParallelForFn, ParallelTask, SharedSteps};
-use std::ffi::c_void;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+
+#[path = "../../../tests/support/pool_functions.rs"]
+mod pool_functions;
+
+use pool_functions::POOLS;
 
 const MEMBERS: [usize; 4] = [1, 2, 3, 8];
-
-/// Runs the tasks on so many fresh threads, each of which takes the next task when it is done with one.
-fn on_threads(threads: usize, count: usize, task: ParallelTask, data: *mut c_void) {
-    let (data, next) = (data as usize, AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, SeqCst);
-                    if index >= count {
-                        return;
-                    }
-                    task(data as *mut c_void, index);
-                }
-            });
-        }
-    });
-}
-
-/// A pool that runs its tasks on fresh threads.
-unsafe extern "C" fn threads_of_its_own(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    on_threads(count, count, task, data);
-}
-
-/// A pool of two threads, however many it is said to have.
-unsafe extern "C" fn two_threads(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    on_threads(2, count, task, data);
-}
-
-/// A pool of the calling thread.
-unsafe extern "C" fn serial(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    (0..count).for_each(|index| task(data, index));
-}
-
-/// The same from the last task to the first.
-unsafe extern "C" fn reversed(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    (0..count).rev().for_each(|index| task(data, index));
-}
-
-/// A pool whose tasks begin at different times: some in the middle of the run, some when all is done.
-unsafe extern "C" fn late(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    let data = data as usize;
-    std::thread::scope(|scope| {
-        (0..count).for_each(|index| {
-            scope.spawn(move || {
-                std::thread::sleep(Duration::from_micros([0, 20, 300, 2000][index % 4]));
-                task(data as *mut c_void, index);
-            });
-        });
-    });
-}
-
-/// A pool that breaks its promise: one task twice, one that does not exist, the last one not at all.
-unsafe extern "C" fn careless(_: *mut c_void, count: usize, task: ParallelTask, data: *mut c_void) {
-    (0..count - 1).chain([0, count, usize::MAX]).for_each(|index| task(data, index));
-}
-
-/// A pool that is closed.
-unsafe extern "C" fn closed(_: *mut c_void, _: usize, _: ParallelTask, _: *mut c_void) {}
-
-const POOLS: [ParallelForFn; 7] = [threads_of_its_own, two_threads, serial, reversed, late, careless, closed];
 
 fn pool(function: ParallelForFn, threads: usize) -> Executor {
     // SAFETY: the pools above have no state, and call no task after they have returned.
@@ -76,7 +18,7 @@ fn pool(function: ParallelForFn, threads: usize) -> Executor {
 
 fn all() -> Vec<Executor> {
     let teams = MEMBERS.map(|threads| Executor::Team(Team::new(threads)));
-    let pools = POOLS.iter().flat_map(|&function| [1, 2, 4, 7].map(|threads| pool(function, threads)));
+    let pools = POOLS.iter().flat_map(|&(_, function)| [1, 2, 4, 7].map(|threads| pool(function, threads)));
     teams.into_iter().chain([Executor::Single]).chain(pools).collect()
 }
 
@@ -143,8 +85,8 @@ fn a_fork_join_does_every_part_once() {
             assert!(done.iter().all(|times| times.load(SeqCst) == 1), "{parts} parts on {executor:?}");
         }
     }
-    assert_eq!(pool(careless, 4).threads(), 4);
-    assert_eq!(pool(careless, 0).threads(), 1);
+    assert_eq!(pool(POOLS[0].1, 4).threads(), 4);
+    assert_eq!(pool(POOLS[0].1, 0).threads(), 1);
 }
 
 #[test]
