@@ -118,6 +118,7 @@ pub fn layers(machine: &mut Machine, source: &mut Source) {
         in_channels,
         groups,
     };
+    let is_borrowed = layer.flags & RSQ_WEIGHTS_BORROWED != 0;
     let (layer, window) = (source.sized(layer), source.sized(window));
     let channels = bias.len();
     let norm = rsq_batch_norm {
@@ -140,6 +141,9 @@ pub fn layers(machine: &mut Machine, source: &mut Source) {
             _ => rsq_graph_builder_batch_norm(builder, text, x, norm.get(), out),
         }
     });
+    if is_borrowed {
+        machine.borrowed.push(weights);
+    }
 }
 
 pub fn elements(machine: &mut Machine, source: &mut Source) {

@@ -61,6 +61,8 @@ pub struct Machine {
     /// What functions wrote to buffers: models, statistics, texts.
     blobs: Vec<Vec<u8>>,
     values: Vec<rsq_value>,
+    /// Weights that graphs borrow: freed after all handles.
+    borrowed: Vec<Vec<f32>>,
     /// Calls that succeeded.
     succeeded: usize,
     /// What calls took that search for qparams, compare layers or write reports.
