@@ -9,6 +9,7 @@ mod counting_allocator;
 mod targets;
 
 use counting_allocator::{Counting, peak_of};
+use rsquant::pipeline::{Context, FloatGraph, LoadMode, Model};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -43,22 +44,45 @@ fn replay(target: &str, least: usize, work: impl Fn(&[u8]) -> bool) -> usize {
 }
 
 /// Reads `bytes` by `read`, which may not take more than the contract allows.
-fn bounded<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> T) {
-    let (_, peak) = peak_of(|| read(bytes));
+fn bounded<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
+    let (result, peak) = peak_of(|| read(bytes));
     assert!(peak <= MOST_BYTES + 8 * bytes.len(), "reading {} bytes took {peak}", bytes.len());
+    result
+}
+
+/// `bytes` as a file in a folder of its own: whether `read` takes it is what it is for bytes in memory.
+fn through_a_file(bytes: &[u8], is_taken: bool, read: impl Fn(&Path) -> bool) {
+    let folder = std::env::temp_dir().join(format!("rsquant_fuzz_corpus_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("an input");
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(read(&path), is_taken, "a file and its bytes in memory are not the same");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A model file that is mapped, one that is copied, and what it is saved as.
+fn model_from_a_file(context: &Context, path: &Path) -> bool {
+    let copied = Model::load(context, path, LoadMode::Copied);
+    let Ok(model) = Model::load(context, path, LoadMode::Mapped) else { return copied.is_ok() };
+    let again = path.with_extension("again");
+    model.save(&again).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), copied.unwrap().to_bytes().unwrap(), "saved otherwise than written to memory");
+    true
 }
 
 #[test]
 fn lines_1_2_4_and_11_hold_for_every_input_that_fuzzing_kept() {
-    let context = rsquant::pipeline::Context::default_context().unwrap();
+    let context = Context::default_context().unwrap();
     let network = targets::Calibrated::with_every_observer();
     let taken = [
         replay("onnx", 100, |bytes| {
-            bounded(bytes, |bytes| rsquant::pipeline::FloatGraph::from_onnx_bytes(bytes).is_ok());
+            let is_taken = bounded(bytes, |bytes| FloatGraph::from_onnx_bytes(bytes).is_ok());
+            through_a_file(bytes, is_taken, |path| FloatGraph::from_onnx_file(path).is_ok());
             targets::importer(bytes)
         }),
         replay("model", 100, |bytes| {
-            bounded(bytes, |bytes| rsquant::pipeline::Model::from_bytes(&context, bytes).is_ok());
+            let is_taken = bounded(bytes, |bytes| Model::from_bytes(&context, bytes).is_ok());
+            through_a_file(bytes, is_taken, |path| model_from_a_file(&context, path));
             targets::model_file(bytes)
         }),
         replay("calibration", 30, |bytes| network.calibration_file(bytes)),

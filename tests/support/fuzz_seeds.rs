@@ -1,5 +1,6 @@
 //! What fuzzing begins with, beside the networks in tests/data.
 use super::{Calibrated, context, networks};
+use rsquant::graph::Op;
 use rsquant::pipeline::{FloatGraph, Prepared};
 use rsquant::quantize::qconfig::ActivationSettings;
 use rsquant::quantize::{LayerSettings, ObserverKind, QConfig};
@@ -24,9 +25,15 @@ pub fn write_model_seeds() {
             let graph = FloatGraph::from_onnx_file(&entry.path().join("model.onnx")).expect("a network");
             let open = |dims: Vec<Option<usize>>| dims.into_iter().map(|dim| dim.unwrap_or(2)).collect::<Vec<usize>>();
             let dims: Vec<Vec<usize>> = graph.inputs().into_iter().map(|input| open(input.dims)).collect();
-            for (kind, qconfig) in
-                [("static", QConfig::default_static()), ("dynamic", QConfig::default_dynamic()), ("torch", QConfig::torch_dynamic())]
-            {
+            let mut channels = QConfig::default_static();
+            let activation = ActivationSettings { per_channel: Some(true), observer: Some(ObserverKind::MinMax), ..Default::default() };
+            for node in &graph.graph().nodes {
+                if matches!(&node.op, Op::Conv2d(conv) if conv.groups > 1 && conv.groups == conv.in_channels) {
+                    channels.set(&format!("name:{}", node.name), LayerSettings { activation, ..Default::default() }).expect("a scope");
+                }
+            }
+            let (fixed, dynamic) = (QConfig::default_static(), QConfig::default_dynamic());
+            for (kind, qconfig) in [("static", fixed), ("dynamic", dynamic), ("torch", QConfig::torch_dynamic()), ("channels", channels)] {
                 let Ok(mut prepared) = Prepared::new(&context(), &graph, &qconfig, Some(dims.clone())) else { continue };
                 let floats: Vec<Vec<f32>> = dims.iter().map(|dims| vec![0.5; dims.iter().product()]).collect();
                 let inputs = floats.iter().zip(&dims).map(|(floats, dims)| TensorView::f32(floats, dims).expect("a view"));
