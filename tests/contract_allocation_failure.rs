@@ -146,7 +146,7 @@ fn observers_of_plain_arrays() {
 
 #[test]
 fn line_13_every_failed_allocation_is_out_of_memory_without_a_leak_and_the_call_succeeds_when_tried_again() {
-    quiet_harness::wait_until_the_main_thread_sleeps();
+    quiet_harness::wait_until_the_other_threads_sleep();
     let directory = std::env::temp_dir().join(format!("rsquant-allocation-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let network = networks::all().into_iter().find(|network| network.name == "squeeze_excite").unwrap();

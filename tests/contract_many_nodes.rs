@@ -89,7 +89,7 @@ fn sampled_failures<R>(what: &str, slack: isize, mut step: impl FnMut() -> Outco
 
 #[test]
 fn line_13_lists_that_follow_the_number_of_nodes_are_errors_when_they_are_refused() {
-    quiet_harness::wait_until_the_main_thread_sleeps();
+    quiet_harness::wait_until_the_other_threads_sleep();
     const QUEUES: isize = 64 << 10;
     let onnx = network();
     let inputs = [Floats::new(&[2, WIDTH], (0..2 * WIDTH).map(|index| index as f32 * 0.1 - 0.3).collect())];

@@ -32,7 +32,6 @@ static GLOBAL: Counting = Counting;
 
 #[test]
 fn a_planned_operator_allocates_nothing() {
-    quiet_harness::wait_until_the_main_thread_sleeps();
     const ROWS: usize = 300;
     let qparams = QParams { scale: 0.1, zero_point: 3 };
     let contexts = [1, 3].map(|threads| Context::new(ContextOptions { threads, ..ContextOptions::default() }).unwrap());
@@ -59,6 +58,7 @@ fn a_planned_operator_allocates_nothing() {
             operator.run(rows, OperatorTensors { src: &src, residual: None, dst: &mut dst }, None).unwrap();
         };
         run(ROWS); // New threads' own first allocations.
+        quiet_harness::wait_until_the_other_threads_sleep();
         let before = ALLOCATIONS.load(SeqCst);
         [1, ROWS, 0, 17, ROWS].into_iter().for_each(&mut run);
         assert_eq!(ALLOCATIONS.load(SeqCst) - before, 0, "{k}");

@@ -33,7 +33,7 @@ unsafe extern "C" fn serial(_: *mut c_void, count: usize, task: ParallelTask, da
 
 #[test]
 fn a_run_allocates_nothing() {
-    quiet_harness::wait_until_the_main_thread_sleeps();
+    quiet_harness::wait_until_the_other_threads_sleep();
     // SAFETY: the pool has no state, and calls no task after it has returned.
     let caller = Executor::ParallelFor(unsafe { ParallelFor::new(serial, std::ptr::null_mut(), 3) });
     let executors = [Executor::Single, Executor::Team(Team::new(1)), Executor::Team(Team::new(3)), Executor::Team(Team::new(8)), caller];
