@@ -180,6 +180,14 @@ pub fn cases(tile: usize) -> Vec<Case> {
             cases.extend([many, Case { residual: true, stride: 2, skipped_taps: 1, ends: (7, 7, 101), ..many }]);
         }
     }
+    // The same with what epilogues have code of their own for: zero points of 0 and whole ranges, and rows that leave narrower tiles.
+    for (rows, cols) in [(3, 4 * tile), (5, tile.saturating_sub(2)), (3, (2 * tile).saturating_sub(2))] {
+        for (seed, ends) in (1..=8).flat_map(|seed| [(0, 0, 255), (0, 0, 101), (7, 7, 255)].map(|ends| (seed, ends))) {
+            let (groups, taps) = if seed % 2 == 0 { (16, 1) } else { (7, 2) };
+            let case = Case { rows, cols, groups, tap_rows: taps, tap_cols: taps, channels: 64, ends, seed, ..Case::plain() };
+            cases.extend([case, Case { residual: true, ..case }]);
+        }
+    }
     let mut random = Random::new(2024);
     for seed in 0..150 {
         cases.push(random_case(&mut random, seed));

@@ -1,6 +1,6 @@
 //! `u8s8s32-14x32-avx512_vnni`: u8 activations times s8 weights by 512-bit `vpdpbusd`, 14 pixels x 32 channels a tile.
 //!
-//! Full tiles of whole panels that become bytes, nearly all of them, are computed by `avx512_vnni_walk`; the others here.
+//! Tiles of 14 and 12 pixels and whole panels that become bytes, nearly all of them, are computed by `avx512_vnni_walk`; the others here.
 //!
 //! Tile: 28 accumulators, 2 weight rows and 1 broadcast of 4 activation bytes take 31 of the 32 registers. The broadcast
 //! serves both weight rows (never the embedded `{1to16}` form, a load for each product), so 28 products cost 16 loads.
@@ -19,9 +19,12 @@
 //! Preconditions: valid taps only. Tails: tiles of 1 to 13 pixels, and of one panel, are compiled apart; channels past
 //! the stored ones are computed from the panel's zero weights and masked. Overflow: `vpdpbusd` wraps and never saturates,
 //! and `k <= 65793` keeps the sum within i32.
-use super::avx512_vnni_walk::{EARLY_STEPS, PACKED_ORDER, TILE_PANELS, TILE_PIXELS, TapWalk, TileAddresses, TileJob, walk};
+use super::avx512_vnni_job::{
+    Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, PACKED_ORDER, RunAddresses, TILE_PANELS, TILE_PIXELS, TapWalk, TileJob,
+};
+use super::avx512_vnni_walk::walk;
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
-use super::pixel_tiles::{PixelTile, along_longer_side, full_tiles, other_tiles};
+use super::pixel_tiles::{PixelTile, TileRun, along_longer_side, tile_runs};
 use crate::isa::{Avx512Vnni, Isa};
 use crate::kernels::{
     Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SmallImageForm, SourceForm, SourceShape,
@@ -33,8 +36,8 @@ use std::cell::Cell;
 
 /// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
-/// Full tiles that are handed to the assembly together.
-const WALKED_TILES: usize = 32;
+/// Runs of tiles that are handed to the assembly together.
+const WALKED_RUNS: usize = 32;
 
 /// The AVX512-VNNI int8 kernel; it holds the proof that this CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +52,7 @@ impl Int8Avx512Vnni {
     }
 }
 
-// SAFETY: `run` reads and writes what the block describes: `for_each_tile` visits its pixels only, tiles its taps and panels.
+// SAFETY: `run` reads and writes what the block describes: `tile_runs` has its pixels only, tiles its taps and panels.
 unsafe impl Int8Kernel for Int8Avx512Vnni {
     fn name(&self) -> &'static str {
         "u8s8s32-14x32-avx512_vnni"
@@ -90,15 +93,14 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
                 // an entry for each of the 1 to 14 pixels.
                 unsafe { by_pixels[pixels.pixels - 1](&job, pixels) }
             };
-            let full = full_tiles(block.rows, block.cols, SEGMENT_PIXELS);
+            let runs = tile_runs(block.rows, block.cols, SEGMENT_PIXELS);
             match &mut walked {
                 Some(walked) if block.stored_channels >= first * PANEL_CHANNELS => {
-                    // SAFETY: the token proves the instructions, the tiles are full ones of the block, and both panels are stored whole.
-                    unsafe { walked.run(&block, panel, full, &coming) }
+                    // SAFETY: the token proves the instructions, the tiles are the block's, and both panels are stored whole.
+                    unsafe { walked.run(&block, panel, runs, &coming, one_by_one) }
                 }
-                _ => full.for_each(one_by_one),
+                _ => runs.flat_map(TileRun::each).for_each(one_by_one),
             }
-            other_tiles(block.rows, block.cols, SEGMENT_PIXELS).for_each(one_by_one);
         }
     }
 }
@@ -127,9 +129,10 @@ impl Coming {
     }
 }
 
-/// Full tiles of whole panels that become bytes: most of most layers.
+/// Tiles of 14 and 12 pixels of whole panels that become bytes: most of most layers.
 struct WalkedBytes {
     job: TileJob,
+    epilogue: Epilogue,
     dst: Pixels<*mut u8>,
     residual: Option<Pixels<*const u8>>,
 }
@@ -152,18 +155,28 @@ impl WalkedBytes {
                 - (taps.run * ROW_BYTES) as isize,
         };
         let possible = requantize.within_i32 && taps.run >= EARLY_STEPS && taps.rows > 0 && taps.cols > 0;
+        let added = residual.as_ref().map(|residual| if residual.zero_point == 0 { Added::From0 } else { Added::FromAny });
+        let whole_range = requantize.zero_point == 0 && requantize.low <= 0.0 && requantize.high >= 255.0;
         possible.then(|| Self {
+            epilogue: Epilogue { added, whole_range },
             job: tile_job(block, walk, dst.col_stride, residual.as_ref(), requantize),
             dst: *dst,
             residual: residual.as_ref().map(|residual| residual.src),
         })
     }
 
-    /// The tiles of two panels.
+    /// The tiles of two panels; those that the assembly has no code for by `one_by_one`.
     ///
     /// # Safety
-    /// The CPU has AVX512-VNNI; the tiles have [`TILE_PIXELS`] pixels of the block, of whose panels two from `panel` on are stored.
-    unsafe fn run(&mut self, block: &Int8Block, panel: usize, mut tiles: impl Iterator<Item = PixelTile>, coming: &Coming) {
+    /// The CPU has AVX512-VNNI; the tiles are the block's, of whose panels two from `panel` on are stored.
+    unsafe fn run(
+        &mut self,
+        block: &Int8Block,
+        panel: usize,
+        runs: impl Iterator<Item = TileRun>,
+        coming: &Coming,
+        one_by_one: impl Fn(PixelTile),
+    ) {
         let channel = panel * PANEL_CHANNELS;
         let job = &mut self.job;
         job.weights = block.weights.wrapping_add(panel * block.panel_stride);
@@ -173,30 +186,74 @@ impl WalkedBytes {
             job.mult = block.mult.add(channel).cast::<[f32; 32]>().read_unaligned();
             job.bias = block.bias.add(channel).cast::<[f32; 32]>().read_unaligned();
         }
-        let nowhere =
-            TileAddresses { src: [std::ptr::null(); 2], dst: [std::ptr::null_mut(); 2], residual: [std::ptr::null(); 2], ahead: 0 };
-        let mut addresses = [nowhere; WALKED_TILES];
-        loop {
-            let mut count = 0;
-            for (place, tile) in addresses.iter_mut().zip(&mut tiles) {
-                let both = [tile.first, tile.second];
-                place.src = both.map(|at| pixel_address(&block.src, at));
-                // SAFETY: the pixels are the block's, and so are their residuals.
-                place.dst = both.map(|at| unsafe { self.dst.at(at.row, at.col).add(channel) });
-                if let Some(residual) = &self.residual {
-                    // SAFETY: as above.
-                    place.residual = both.map(|at| unsafe { residual.at(at.row, at.col).add(channel) });
-                }
-                place.ahead = coming.next_of(panel, block.panel_stride);
-                count += 1;
+        let mut gathered = [NOWHERE; WALKED_RUNS];
+        let (mut count, mut pixels) = (0, TILE_PIXELS);
+        for run in runs {
+            if ![TILE_PIXELS, NARROW_TILE_PIXELS].contains(&run.tile.pixels) {
+                run.each().for_each(&one_by_one);
+                continue;
             }
-            // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
-            unsafe { walk(job, &addresses[..count], self.residual.is_some()) };
-            if count < WALKED_TILES {
-                return;
+            let mut rest = Some(run);
+            while let Some(run) = rest {
+                let ahead = coming.next_of(panel, block.panel_stride);
+                // Each tile fetches a panel, as long as there are some to fetch.
+                let tiles = if ahead == 0 { run.tiles } else { 1 };
+                if count == WALKED_RUNS || pixels != run.tile.pixels {
+                    // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
+                    unsafe { walk(&self.job, &mut gathered[..count], pixels, self.epilogue) };
+                    (count, pixels) = (0, run.tile.pixels);
+                }
+                // SAFETY: the pixels are the block's.
+                gathered[count] = unsafe { self.addresses(block, channel, TileRun { tiles, ..run }, ahead) };
+                count += 1;
+                rest = (tiles < run.tiles).then(|| run.after(tiles));
             }
         }
+        // SAFETY: as above.
+        unsafe { walk(&self.job, &mut gathered[..count], pixels, self.epilogue) };
     }
+
+    /// Where a run of tiles lies, from `channel` on.
+    ///
+    /// # Safety
+    /// The tiles are the block's.
+    unsafe fn addresses(&self, block: &Int8Block, channel: usize, run: TileRun, ahead: isize) -> RunAddresses {
+        let both = [run.tile.first, run.tile.second];
+        let mut addresses = RunAddresses {
+            src: both.map(|at| pixel_address(&block.src, at)),
+            // SAFETY: the caller's promise.
+            dst: both.map(|at| unsafe { self.dst.at(at.row, at.col).add(channel) }),
+            src_step: distance(&block.src, run.to_next),
+            dst_step: distance(&self.dst, run.to_next),
+            tiles: run.tiles,
+            ahead,
+            ..NOWHERE
+        };
+        if let Some(residual) = &self.residual {
+            // SAFETY: the residual has the block's pixels too.
+            addresses.residual = both.map(|at| unsafe { residual.at(at.row, at.col).add(channel) });
+            addresses.residual_step = distance(residual, run.to_next);
+        }
+        addresses
+    }
+}
+
+/// No tiles.
+const NOWHERE: RunAddresses = RunAddresses {
+    src: [std::ptr::null(); 2],
+    dst: [std::ptr::null_mut(); 2],
+    residual: [std::ptr::null(); 2],
+    src_step: 0,
+    dst_step: 0,
+    residual_step: 0,
+    tiles: 0,
+    ahead: 0,
+};
+
+/// Bytes from a pixel to another.
+#[inline(always)]
+fn distance<P>(pixels: &Pixels<P>, to: Position) -> isize {
+    to.row as isize * pixels.row_stride + to.col as isize * pixels.col_stride
 }
 
 /// The job of a block, but for what differs between panels.
@@ -346,7 +403,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(
 /// The address of a pixel of the block.
 #[inline(always)]
 fn pixel_address(src: &Pixels<*const u8>, at: Position) -> *const u8 {
-    src.start.wrapping_offset(at.row as isize * src.row_stride + at.col as isize * src.col_stride)
+    src.start.wrapping_offset(distance(src, at))
 }
 
 /// An address that moves by bytes.

@@ -12,95 +12,16 @@
 //! tile i + 1      the other steps, 28 products each
 //! ```
 //!
+//! Tiles have 14 pixels, or the 12 that are left of a row of 54, 26 or 12: what a border of one pixel leaves of 56, 28 and 14.
+//!
 //! In assembly, because a compiler that keeps but one of the accumulators in memory halves the speed, and whether it does
 //! depends on its version and settings.
 //!
-//! Registers: zmm0..27 are accumulators (pixel by pixel, panel by panel), zmm28 and 29 weights, zmm30 and 31 broadcasts of 4
+//! Registers: zmm0..27 (23) are accumulators (pixel by pixel, panel by panel), zmm28 and 29 weights, zmm30 and 31 broadcasts of 4
 //! activation bytes. Constants of the epilogue are read from memory.
+use super::avx512_vnni_job::{Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
 use std::arch::asm;
 use std::mem::offset_of;
-
-/// Pixels of a tile.
-pub const TILE_PIXELS: usize = 14;
-/// Panels of 16 channels of a tile.
-pub const TILE_PANELS: usize = 2;
-/// Channels of a tile.
-const CHANNELS: usize = 16 * TILE_PANELS;
-/// Steps of 4 `k` that a tile is ahead when the one before it is finished: their products take about as long as an epilogue.
-pub const EARLY_STEPS: usize = 6;
-
-/// What all tiles share: their two panels, the taps, and what becomes of the sums. Strides and steps in bytes.
-#[derive(Debug, Clone)]
-#[repr(C, align(64))]
-pub struct TileJob {
-    /// Starting sums.
-    pub comp: [i32; CHANNELS],
-    /// Multipliers.
-    pub mult: [f32; CHANNELS],
-    /// Biases.
-    pub bias: [f32; CHANNELS],
-    /// The output's zero point.
-    pub zero_point: [i16; 32],
-    /// Upper end of the bytes.
-    pub high: [u8; 64],
-    /// Lower end of the bytes.
-    pub low: [u8; 64],
-    /// [`PACKED_ORDER`].
-    pub order: [i32; 16],
-    /// The residual's zero point.
-    pub residual_zero_point: [i32; 16],
-    /// The residual's ratio.
-    pub residual_ratio: [f32; 16],
-    /// The first panel's row of the first tap.
-    pub weights: *const i8,
-    /// From the first panel to the second.
-    pub panel_stride: usize,
-    /// From pixel to pixel of the source.
-    pub src_stride: isize,
-    /// From pixel to pixel of the output.
-    pub dst_stride: isize,
-    /// From pixel to pixel of the residual.
-    pub residual_stride: isize,
-    /// Taps.
-    pub walk: TapWalk,
-}
-
-/// Rows and columns of taps, and how to get from behind the last step of one to the first of the next.
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-pub struct TapWalk {
-    /// Steps of a tap, at least [`EARLY_STEPS`].
-    pub run: usize,
-    /// Rows of taps, at least 1.
-    pub rows: usize,
-    /// Taps of a row, at least 1.
-    pub cols: usize,
-    /// To the next tap of the row.
-    pub src_to_next_col: isize,
-    /// To the first tap of the next row.
-    pub src_to_next_row: isize,
-    /// To the next tap of the row.
-    pub weights_to_next_col: isize,
-    /// To the first tap of the next row.
-    pub weights_to_next_row: isize,
-}
-
-/// The order that puts dwords right after two levels of packs.
-pub const PACKED_ORDER: [i32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
-
-/// Where a tile lies: addresses of the first pixel of its two runs of 7 pixels.
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-pub struct TileAddresses {
-    /// The first tap's bytes.
-    pub src: [*const u8; 2],
-    /// Output bytes of the panels.
-    pub dst: [*mut u8; 2],
-    /// Residual bytes of the panels; of no use without residual.
-    pub residual: [*const u8; 2],
-    /// From a weight row to the one that is fetched into L2 with it.
-    pub ahead: isize,
-}
 
 /// The products of one pixel with both panels.
 macro_rules! pixel {
@@ -183,6 +104,24 @@ macro_rules! add_residual {
     };
 }
 
+/// The same where the zero point is 0.
+macro_rules! add_residual_from_0 {
+    ($($a:literal $b:literal $to_next:ident),+) => {
+        concat!(
+            "vmovaps zmm29, zmmword ptr [{job} + {residual_ratio}]\n",
+            $(
+                "vpmovzxbd zmm30, xmmword ptr [{residual}]\n",
+                "vpmovzxbd zmm31, xmmword ptr [{residual} + 16]\n",
+                $to_next!("residual"),
+                "vcvtdq2ps zmm30, zmm30\n",
+                "vcvtdq2ps zmm31, zmm31\n",
+                "vfmadd231ps zmm", $a, ", zmm30, zmm29\n",
+                "vfmadd231ps zmm", $b, ", zmm31, zmm29\n",
+            )+
+        )
+    };
+}
+
 macro_rules! no_residual {
     ($($a:literal $b:literal $to_next:ident),+) => {
         ""
@@ -203,9 +142,33 @@ macro_rules! second_run {
     };
 }
 
+/// What becomes of rounded results: added to the zero point as words, held between two ends as bytes.
+macro_rules! any_range {
+    (constants) => {
+        concat!(
+            "vmovdqa64 zmm28, zmmword ptr [{job} + {zero_point}]\n",
+            "vmovdqa64 zmm29, zmmword ptr [{job} + {high}]\n",
+            "vmovdqa64 zmm30, zmmword ptr [{job} + {low}]\n",
+        )
+    };
+    (words $a:literal $c:literal) => {
+        concat!("vpaddsw zmm", $a, ", zmm", $a, ", zmm28\n", "vpaddsw zmm", $c, ", zmm", $c, ", zmm28\n")
+    };
+    (bytes $a:literal) => {
+        concat!("vpminub zmm", $a, ", zmm", $a, ", zmm29\n", "vpmaxub zmm", $a, ", zmm", $a, ", zmm30\n")
+    };
+}
+
+/// The same where the zero point is 0 and the ends are those of a byte, as behind a ReLU: the packs saturate.
+macro_rules! whole_range {
+    ($($any:tt)+) => {
+        ""
+    };
+}
+
 /// Pairs of pixels to bytes: accumulators of the first pixel, how to get to the second, its accumulators, how to get to the next.
 macro_rules! finish {
-    ($residual:ident, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
+    ($residual:ident, $range:ident, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
         concat!(
             "vmovaps zmm28, zmmword ptr [{job} + {mult}]\n",
             "vmovaps zmm29, zmmword ptr [{job} + {mult} + 64]\n",
@@ -222,9 +185,7 @@ macro_rules! finish {
                 "vfmadd213ps zmm", $d, ", zmm29, zmm31\n",
             )+
             $residual!($($a $b $to_second, $c $d $to_next),+),
-            "vmovdqa64 zmm28, zmmword ptr [{job} + {zero_point}]\n",
-            "vmovdqa64 zmm29, zmmword ptr [{job} + {high}]\n",
-            "vmovdqa64 zmm30, zmmword ptr [{job} + {low}]\n",
+            $range!(constants),
             "vmovdqa64 zmm31, zmmword ptr [{job} + {order}]\n",
             $(
                 "vcvtps2dq zmm", $a, ", zmm", $a, "\n",
@@ -233,11 +194,9 @@ macro_rules! finish {
                 "vcvtps2dq zmm", $d, ", zmm", $d, "\n",
                 "vpackssdw zmm", $a, ", zmm", $a, ", zmm", $b, "\n",
                 "vpackssdw zmm", $c, ", zmm", $c, ", zmm", $d, "\n",
-                "vpaddsw zmm", $a, ", zmm", $a, ", zmm28\n",
-                "vpaddsw zmm", $c, ", zmm", $c, ", zmm28\n",
+                $range!(words $a $c),
                 "vpackuswb zmm", $a, ", zmm", $a, ", zmm", $c, "\n",
-                "vpminub zmm", $a, ", zmm", $a, ", zmm29\n",
-                "vpmaxub zmm", $a, ", zmm", $a, ", zmm30\n",
+                $range!(bytes $a),
                 "vpermd zmm", $a, ", zmm31, zmm", $a, "\n",
                 "vmovdqu64 ymmword ptr [{dst}], ymm", $a, "\n",
                 $to_second!("dst"),
@@ -248,9 +207,133 @@ macro_rules! finish {
     };
 }
 
+/// Starting sums and early steps of all pixels.
+macro_rules! start_tile {
+    (wide) => {
+        concat!(
+            start!(("{first}", "0", "1")("{first} + {stride}", "2", "3")("{first} + 2*{stride}", "4", "5")(
+                "{first} + {stride3}",
+                "6",
+                "7"
+            )),
+            start!(("{first} + 4*{stride}", "8", "9")("{first} + {stride5}", "10", "11")("{first} + 2*{stride3}", "12", "13")(
+                "{second}", "14", "15"
+            )),
+            start!(("{second} + {stride}", "16", "17")("{second} + 2*{stride}", "18", "19")("{second} + {stride3}", "20", "21")(
+                "{second} + 4*{stride}",
+                "22",
+                "23"
+            )),
+            start!(("{second} + {stride5}", "24", "25")("{second} + 2*{stride3}", "26", "27"))
+        )
+    };
+    (narrow) => {
+        concat!(
+            start!(("{first}", "0", "1")("{first} + {stride}", "2", "3")("{first} + 2*{stride}", "4", "5")(
+                "{first} + {stride3}",
+                "6",
+                "7"
+            )),
+            start!(("{first} + 4*{stride}", "8", "9")("{first} + {stride5}", "10", "11")("{second}", "12", "13")(
+                "{second} + {stride}",
+                "14",
+                "15"
+            )),
+            start!(("{second} + 2*{stride}", "16", "17")("{second} + {stride3}", "18", "19")("{second} + 4*{stride}", "20", "21")(
+                "{second} + {stride5}",
+                "22",
+                "23"
+            ))
+        )
+    };
+}
+
+/// A step of all pixels.
+macro_rules! step {
+    (wide) => {
+        concat!(
+            pixel!("{first}", "0", "1"),
+            pixel!("{first} + {stride}", "2", "3"),
+            pixel!("{first} + 2*{stride}", "4", "5"),
+            pixel!("{first} + {stride3}", "6", "7"),
+            pixel!("{first} + 4*{stride}", "8", "9"),
+            pixel!("{first} + {stride5}", "10", "11"),
+            pixel!("{first} + 2*{stride3}", "12", "13"),
+            pixel!("{second}", "14", "15"),
+            pixel!("{second} + {stride}", "16", "17"),
+            pixel!("{second} + 2*{stride}", "18", "19"),
+            pixel!("{second} + {stride3}", "20", "21"),
+            pixel!("{second} + 4*{stride}", "22", "23"),
+            pixel!("{second} + {stride5}", "24", "25"),
+            pixel!("{second} + 2*{stride3}", "26", "27")
+        )
+    };
+    (narrow) => {
+        concat!(
+            pixel!("{first}", "0", "1"),
+            pixel!("{first} + {stride}", "2", "3"),
+            pixel!("{first} + 2*{stride}", "4", "5"),
+            pixel!("{first} + {stride3}", "6", "7"),
+            pixel!("{first} + 4*{stride}", "8", "9"),
+            pixel!("{first} + {stride5}", "10", "11"),
+            pixel!("{second}", "12", "13"),
+            pixel!("{second} + {stride}", "14", "15"),
+            pixel!("{second} + 2*{stride}", "16", "17"),
+            pixel!("{second} + {stride3}", "18", "19"),
+            pixel!("{second} + 4*{stride}", "20", "21"),
+            pixel!("{second} + {stride5}", "22", "23")
+        )
+    };
+}
+
+/// A tile to bytes, and the next one's start between.
+macro_rules! finish_and_start {
+    (wide, $residual:ident, $range:ident) => {
+        concat!(
+            finish!($residual, $range, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            finish!($residual, $range, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
+            finish!($residual, $range, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
+            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
+            finish!($residual, $range, ("24" "25" neighbour "26" "27" neighbour)),
+            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27"))
+        )
+    };
+    (narrow, $residual:ident, $range:ident) => {
+        concat!(
+            finish!($residual, $range, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            finish!($residual, $range, ("8" "9" neighbour "10" "11" second_run) ("12" "13" neighbour "14" "15" neighbour)),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{second}", "12", "13") ("{second} + {stride}", "14", "15")),
+            finish!($residual, $range, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
+            start!(("{second} + 2*{stride}", "16", "17") ("{second} + {stride3}", "18", "19") ("{second} + 4*{stride}", "20", "21") ("{second} + {stride5}", "22", "23"))
+        )
+    };
+}
+
+/// The last tile to bytes.
+macro_rules! finish_tile {
+    (wide, $residual:ident, $range:ident) => {
+        concat!(
+            finish!($residual, $range, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            finish!($residual, $range, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
+            finish!($residual, $range, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
+            finish!($residual, $range, ("24" "25" neighbour "26" "27" neighbour))
+        )
+    };
+    (narrow, $residual:ident, $range:ident) => {
+        concat!(
+            finish!($residual, $range, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
+            finish!($residual, $range, ("8" "9" neighbour "10" "11" second_run) ("12" "13" neighbour "14" "15" neighbour)),
+            finish!($residual, $range, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour))
+        )
+    };
+}
+
 /// All tiles.
 macro_rules! walk {
-    ($job:ident, $tiles:ident, $residual:ident, { $($operands:tt)* }) => {
+    ($tile:ident, $job:ident, $runs:ident, $residual:ident, $range:ident, { $($operands:tt)* }) => {
         asm!(
             "mov {weights}, qword ptr [{job} + {job_weights}]",
             "mov {panel_stride}, qword ptr [{job} + {job_panel_stride}]",
@@ -259,10 +342,7 @@ macro_rules! walk {
             "lea {stride5}, [{stride} + 4*{stride}]",
             "mov {first}, qword ptr [{tile} + {tile_src}]",
             "mov {second}, qword ptr [{tile} + {tile_src} + 8]",
-            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
-            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
-            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
-            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27")),
+            start_tile!($tile),
             // The other steps of a tile. `dst` and `residual` count columns and rows of taps.
             "2:",
             "mov {ahead}, qword ptr [{tile} + {tile_ahead}]",
@@ -279,20 +359,7 @@ macro_rules! walk {
             "vmovdqu64 zmm28, zmmword ptr [{weights}]",
             "vmovdqu64 zmm29, zmmword ptr [{weights} + {panel_stride}]",
             "prefetcht1 byte ptr [{weights} + {ahead}]",
-            pixel!("{first}", "0", "1"),
-            pixel!("{first} + {stride}", "2", "3"),
-            pixel!("{first} + 2*{stride}", "4", "5"),
-            pixel!("{first} + {stride3}", "6", "7"),
-            pixel!("{first} + 4*{stride}", "8", "9"),
-            pixel!("{first} + {stride5}", "10", "11"),
-            pixel!("{first} + 2*{stride3}", "12", "13"),
-            pixel!("{second}", "14", "15"),
-            pixel!("{second} + {stride}", "16", "17"),
-            pixel!("{second} + 2*{stride}", "18", "19"),
-            pixel!("{second} + {stride3}", "20", "21"),
-            pixel!("{second} + 4*{stride}", "22", "23"),
-            pixel!("{second} + {stride5}", "24", "25"),
-            pixel!("{second} + 2*{stride3}", "26", "27"),
+            step!($tile),
             "add {first}, 4",
             "add {second}, 4",
             "add {weights}, 64",
@@ -314,41 +381,44 @@ macro_rules! walk {
             "add {weights}, qword ptr [{job} + {weights_to_next_row}]",
             "dec {residual}",
             "jnz 3b",
-            // The next tile.
+            // The next tile: of this run, or the next run's first. `ahead` is its run.
             "mov {weights}, qword ptr [{job} + {job_weights}]",
             "mov {dst}, qword ptr [{tile} + {tile_dst}]",
             "mov {residual}, qword ptr [{tile} + {tile_residual}]",
+            "mov {ahead}, {tile}",
+            "dec qword ptr [{tile} + {tiles}]",
+            "jnz 6f",
             "dec {left}",
-            "jz 6f",
-            "mov {first}, qword ptr [{tile} + {tile_bytes} + {tile_src}]",
-            "mov {second}, qword ptr [{tile} + {tile_bytes} + {tile_src} + 8]",
-            finish!($residual, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
-            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
-            finish!($residual, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
-            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
-            finish!($residual, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
-            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
-            finish!($residual, ("24" "25" neighbour "26" "27" neighbour)),
-            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27")),
-            "add {tile}, {tile_bytes}",
-            "jmp 2b",
+            "jz 8f",
+            "add {ahead}, {run_bytes}",
+            "jmp 7f",
             "6:",
-            finish!($residual, ("0" "1" neighbour "2" "3" neighbour) ("4" "5" neighbour "6" "7" neighbour)),
-            finish!($residual, ("8" "9" neighbour "10" "11" neighbour) ("12" "13" second_run "14" "15" neighbour)),
-            finish!($residual, ("16" "17" neighbour "18" "19" neighbour) ("20" "21" neighbour "22" "23" neighbour)),
-            finish!($residual, ("24" "25" neighbour "26" "27" neighbour)),
+            "mov {first}, qword ptr [{tile} + {src_step}]",
+            "add qword ptr [{tile} + {tile_src}], {first}",
+            "add qword ptr [{tile} + {tile_src} + 8], {first}",
+            "7:",
+            "mov {first}, qword ptr [{ahead} + {tile_src}]",
+            "mov {second}, qword ptr [{ahead} + {tile_src} + 8]",
+            finish_and_start!($tile, $residual, $range),
+            "mov {dst}, qword ptr [{tile} + {dst_step}]",
+            "mov {residual}, qword ptr [{tile} + {residual_step}]",
+            "add qword ptr [{tile} + {tile_dst}], {dst}",
+            "add qword ptr [{tile} + {tile_dst} + 8], {dst}",
+            "add qword ptr [{tile} + {tile_residual}], {residual}",
+            "add qword ptr [{tile} + {tile_residual} + 8], {residual}",
+            "mov {tile}, {ahead}",
+            "jmp 2b",
+            "8:",
+            finish_tile!($tile, $residual, $range),
             job = in(reg) $job,
-            tile = inout(reg) $tiles.as_ptr() => _,
-            left = inout(reg) $tiles.len() => _,
+            tile = inout(reg) $runs.as_mut_ptr() => _,
+            left = inout(reg) $runs.len() => _,
             weights = out(reg) _, panel_stride = out(reg) _, ahead = out(reg) _, count = out(reg) _,
             first = out(reg) _, second = out(reg) _, stride = out(reg) _, stride3 = out(reg) _, stride5 = out(reg) _,
             dst = out(reg) _, residual = out(reg) _,
             comp = const offset_of!(TileJob, comp),
             mult = const offset_of!(TileJob, mult),
             bias = const offset_of!(TileJob, bias),
-            zero_point = const offset_of!(TileJob, zero_point),
-            high = const offset_of!(TileJob, high),
-            low = const offset_of!(TileJob, low),
             order = const offset_of!(TileJob, order),
             job_weights = const offset_of!(TileJob, weights),
             job_panel_stride = const offset_of!(TileJob, panel_stride),
@@ -361,11 +431,15 @@ macro_rules! walk {
             src_to_next_row = const offset_of!(TileJob, walk) + offset_of!(TapWalk, src_to_next_row),
             weights_to_next_col = const offset_of!(TileJob, walk) + offset_of!(TapWalk, weights_to_next_col),
             weights_to_next_row = const offset_of!(TileJob, walk) + offset_of!(TapWalk, weights_to_next_row),
-            tile_src = const offset_of!(TileAddresses, src),
-            tile_dst = const offset_of!(TileAddresses, dst),
-            tile_residual = const offset_of!(TileAddresses, residual),
-            tile_ahead = const offset_of!(TileAddresses, ahead),
-            tile_bytes = const size_of::<TileAddresses>(),
+            tile_src = const offset_of!(RunAddresses, src),
+            tile_dst = const offset_of!(RunAddresses, dst),
+            tile_residual = const offset_of!(RunAddresses, residual),
+            tile_ahead = const offset_of!(RunAddresses, ahead),
+            src_step = const offset_of!(RunAddresses, src_step),
+            dst_step = const offset_of!(RunAddresses, dst_step),
+            residual_step = const offset_of!(RunAddresses, residual_step),
+            tiles = const offset_of!(RunAddresses, tiles),
+            run_bytes = const size_of::<RunAddresses>(),
             early_steps = const EARLY_STEPS,
             $($operands)*
             out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
@@ -378,28 +452,47 @@ macro_rules! walk {
     };
 }
 
-/// Computes tiles into bytes, one after another; with a residual if `added`.
-///
-/// # Safety
-/// The CPU has AVX512-VNNI. For every tile and each of its pixels the source is readable at all taps, the output writable and, if
-/// `added`, the residual readable for [`CHANNELS`] bytes; the weights are readable at all taps.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub unsafe fn walk(job: &TileJob, tiles: &[TileAddresses], added: bool) {
-    debug_assert!(job.walk.run >= EARLY_STEPS && job.walk.rows > 0 && job.walk.cols > 0);
-    if tiles.is_empty() {
-        return;
-    }
-    let job: *const TileJob = job;
-    // SAFETY: the caller's promise: every load and store is one of a tile's, a panel's or the job's. The stack is not used.
-    unsafe {
-        if added {
-            walk!(job, tiles, add_residual, {
+/// The tiles, by what the epilogue has to do.
+macro_rules! walk_by_epilogue {
+    ($tile:ident, $job:ident, $runs:ident, $epilogue:ident) => {
+        match $epilogue {
+            Epilogue { added: Some(Added::From0), whole_range: true } => walk!($tile, $job, $runs, add_residual_from_0, whole_range, {
+                residual_ratio = const offset_of!(TileJob, residual_ratio),
+                residual_stride = const offset_of!(TileJob, residual_stride),
+            }),
+            Epilogue { added: Some(_), .. } => walk!($tile, $job, $runs, add_residual, any_range, {
                 residual_zero_point = const offset_of!(TileJob, residual_zero_point),
                 residual_ratio = const offset_of!(TileJob, residual_ratio),
                 residual_stride = const offset_of!(TileJob, residual_stride),
-            });
-        } else {
-            walk!(job, tiles, no_residual, {});
+                zero_point = const offset_of!(TileJob, zero_point),
+                high = const offset_of!(TileJob, high),
+                low = const offset_of!(TileJob, low),
+            }),
+            Epilogue { added: None, whole_range: true } => walk!($tile, $job, $runs, no_residual, whole_range, {}),
+            Epilogue { added: None, whole_range: false } => walk!($tile, $job, $runs, no_residual, any_range, {
+                zero_point = const offset_of!(TileJob, zero_point),
+                high = const offset_of!(TileJob, high),
+                low = const offset_of!(TileJob, low),
+            }),
         }
+    };
+}
+
+/// Computes runs of tiles of `pixels` pixels ([`TILE_PIXELS`] or [`NARROW_TILE_PIXELS`]) into bytes, one after another. The runs are used up.
+///
+/// # Safety
+/// The CPU has AVX512-VNNI. For every tile and each of its pixels the source is readable at all taps, the output writable and a
+/// residual that is added readable for [`TILE_CHANNELS`](super::avx512_vnni_job::TILE_CHANNELS) bytes; the weights are readable at all taps.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+pub unsafe fn walk(job: &TileJob, runs: &mut [RunAddresses], pixels: usize, epilogue: Epilogue) {
+    debug_assert!(job.walk.run >= EARLY_STEPS && job.walk.rows > 0 && job.walk.cols > 0);
+    debug_assert!(runs.iter().all(|run| run.tiles > 0) && [TILE_PIXELS, NARROW_TILE_PIXELS].contains(&pixels));
+    if runs.is_empty() {
+        return;
+    }
+    let job: *const TileJob = job;
+    // SAFETY: the caller's promise: every load and store is one of a tile's, a panel's, the job's or the runs'. The stack is not used.
+    unsafe {
+        if pixels == TILE_PIXELS { walk_by_epilogue!(wide, job, runs, epilogue) } else { walk_by_epilogue!(narrow, job, runs, epilogue) }
     }
 }

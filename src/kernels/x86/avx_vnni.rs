@@ -17,7 +17,7 @@
 //! computed from the panel's zero weights and not stored. Overflow: `vpdpbusd` wraps and never saturates, and
 //! `k <= 65793` keeps the sum within i32.
 use super::epilogue_avx2::store_tile;
-use super::pixel_tiles::{PixelTile, along_longer_side, for_each_tile};
+use super::pixel_tiles::{PixelTile, TileRun, along_longer_side, tile_runs};
 use crate::isa::{EvexProof, Isa, VexProof};
 use crate::kernels::{Int8Block, Int8Kernel, Position, SmallImageForm, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
@@ -88,7 +88,7 @@ macro_rules! kernel {
             }
         }
 
-        // SAFETY: `run` reads and writes what the block describes: `for_each_tile` visits its pixels only, tiles its taps
+        // SAFETY: `run` reads and writes what the block describes: `tile_runs` has its pixels only, tiles its taps
         // and panels.
         unsafe impl Int8Kernel for $kernel {
             fn name(&self) -> &'static str {
@@ -118,7 +118,7 @@ macro_rules! kernel {
             unsafe fn run(&self, block: &Int8Block, _scratch: &mut [u8]) {
                 let block = along_longer_side(block, SEGMENT_PIXELS);
                 for panel in 0..block.stored_channels.div_ceil(PANEL_CHANNELS) {
-                    for_each_tile(block.rows, block.cols, SEGMENT_PIXELS, |pixels| {
+                    for pixels in tile_runs(block.rows, block.cols, SEGMENT_PIXELS).flat_map(TileRun::each) {
                         // SAFETY: the token proves the instructions; the pixels and the panel are the block's, and each
                         // arm is compiled for its number of pixels.
                         unsafe {
@@ -131,7 +131,7 @@ macro_rules! kernel {
                                 _ => $tile::<6>(&block, panel, pixels),
                             }
                         }
-                    });
+                    }
                 }
             }
         }

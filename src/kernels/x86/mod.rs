@@ -5,6 +5,7 @@ mod amx_loop;
 pub mod amx_tiles;
 pub mod avx2;
 pub mod avx512_vnni;
+mod avx512_vnni_job;
 mod avx512_vnni_walk;
 pub mod avx_vnni;
 pub mod depthwise_avx2;

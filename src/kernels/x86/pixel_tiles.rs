@@ -24,65 +24,53 @@ pub struct PixelTile {
     pub pixels: usize,
 }
 
-/// Calls `visit` with the tiles of a rectangle of `rows x cols` pixels; each holds 1 to `2 * half` pixels.
-#[inline(always)]
-pub fn for_each_tile(rows: usize, cols: usize, half: usize, visit: impl FnMut(PixelTile)) {
-    full_tiles(rows, cols, half).chain(other_tiles(rows, cols, half)).for_each(visit);
+/// Tiles of equal size, each `to_next` from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TileRun {
+    /// The first.
+    pub tile: PixelTile,
+    /// How many, at least 1.
+    pub tiles: usize,
+    /// Rows and columns from a tile to the next.
+    pub to_next: Position,
 }
 
-/// The tiles of `2 * half` pixels of a rectangle.
-#[inline(always)]
-pub fn full_tiles(rows: usize, cols: usize, half: usize) -> FullTiles {
-    let rest = cols % (2 * half);
-    let whole = cols - rest;
-    let first_pair = if rest == half { 0 } else { rows };
-    FullTiles { rows, whole, half, row: if whole > 0 { 0 } else { rows }, col: 0, pair: first_pair }
-}
-
-/// Row by row those of one row each, then those of two.
-#[derive(Debug, Clone)]
-pub struct FullTiles {
-    rows: usize,
-    /// Pixels of a row that fill tiles.
-    whole: usize,
-    half: usize,
-    row: usize,
-    col: usize,
-    /// The first row of the next tile of two rows.
-    pair: usize,
-}
-
-impl Iterator for FullTiles {
-    type Item = PixelTile;
-
+impl TileRun {
+    /// One after another.
     #[inline(always)]
-    fn next(&mut self) -> Option<PixelTile> {
-        if self.row < self.rows {
-            let tile = alone(self.row, self.col, 2 * self.half);
-            self.col += 2 * self.half;
-            if self.col == self.whole {
-                (self.row, self.col) = (self.row + 1, 0);
-            }
-            return Some(tile);
-        }
-        if self.pair + 1 < self.rows {
-            self.pair += 2;
-            return Some(paired(self.pair - 2, self.whole, self.half));
-        }
-        None
+    pub fn each(self) -> impl Iterator<Item = PixelTile> {
+        (0..self.tiles).map(move |index| self.tile.moved(index * self.to_next.row, index * self.to_next.col))
+    }
+
+    /// The tiles after the first `tiles`, of which it has more.
+    pub fn after(self, tiles: usize) -> Self {
+        let tile = self.tile.moved(tiles * self.to_next.row, tiles * self.to_next.col);
+        Self { tile, tiles: self.tiles - tiles, to_next: self.to_next }
     }
 }
 
-/// The tiles of fewer pixels: what the full ones leave of a rectangle.
+impl PixelTile {
+    #[inline(always)]
+    fn moved(self, rows: usize, cols: usize) -> Self {
+        let moved = |at: Position| Position { row: at.row + rows, col: at.col + cols };
+        Self { first: moved(self.first), second: moved(self.second), pixels: self.pixels }
+    }
+}
+
+/// The tiles of a rectangle of `rows x cols` pixels; each holds 1 to `2 * half` pixels. Those of `2 * half` come first.
 #[inline(always)]
-pub fn other_tiles(rows: usize, cols: usize, half: usize) -> impl Iterator<Item = PixelTile> {
-    let rest = cols % (2 * half);
-    let in_pairs = if rest > 0 && rest <= half { rows / 2 } else { 0 };
-    let short_pairs = if rest < half { in_pairs } else { 0 };
-    let single = if rest > 0 { 2 * in_pairs } else { rows };
-    (0..short_pairs)
-        .map(move |pair| paired(2 * pair, cols - rest, rest))
-        .chain((single..rows).map(move |row| alone(row, cols - rest, rest)))
+pub fn tile_runs(rows: usize, cols: usize, half: usize) -> impl Iterator<Item = TileRun> {
+    let (full, rest) = (cols / (2 * half), cols % (2 * half));
+    let whole = cols - rest;
+    // A tile in each row: one run down the rows.
+    let (full_rows, full_tiles, to_next) =
+        if full == 1 { (1, rows, Position { row: 1, col: 0 }) } else { (rows, full, Position { row: 0, col: 2 * half }) };
+    let along_rows = (0..full_rows).map(move |row| TileRun { tile: alone(row, 0, 2 * half), tiles: full_tiles, to_next });
+    let pairs = if rest > 0 && rest <= half { rows / 2 } else { 0 };
+    let paired = TileRun { tile: paired(0, whole, rest), tiles: pairs, to_next: Position { row: 2, col: 0 } };
+    let single = if rest > 0 { rows - 2 * pairs } else { 0 };
+    let single = TileRun { tile: alone(2 * pairs, whole, rest), tiles: single, to_next: Position { row: 1, col: 0 } };
+    along_rows.chain([paired, single]).filter(|run| run.tiles > 0)
 }
 
 /// A tile of one run of pixels.
@@ -137,7 +125,7 @@ mod tests {
     fn visits(rows: usize, cols: usize, half: usize) -> (Vec<usize>, Vec<usize>) {
         let mut seen = vec![0; rows * cols];
         let mut sizes = Vec::new();
-        for_each_tile(rows, cols, half, |tile| {
+        for tile in tile_runs(rows, cols, half).flat_map(TileRun::each) {
             sizes.push(tile.pixels);
             for p in 0..tile.pixels.div_ceil(2) {
                 seen[tile.first.row * cols + tile.first.col + p] += 1;
@@ -145,7 +133,7 @@ mod tests {
             for p in 0..tile.pixels / 2 {
                 seen[tile.second.row * cols + tile.second.col + p] += 1;
             }
-        });
+        }
         (seen, sizes)
     }
 
@@ -159,6 +147,15 @@ mod tests {
                     assert!(sizes.iter().all(|&pixels| (1..=2 * half).contains(&pixels)));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_run_is_its_first_tiles_and_those_after_them() {
+        let run = tile_runs(9, 12, 7).next().unwrap();
+        assert_eq!((run.tiles, run.tile.pixels), (9, 12));
+        for tiles in 0..9 {
+            assert!(run.each().skip(tiles).eq(run.after(tiles).each()));
         }
     }
 

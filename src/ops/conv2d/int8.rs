@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Source bytes that one kernel call works on when all weights fit the cache beside them: half of a 32 KB L1.
 const SRC_BLOCK_BYTES: usize = 16 << 10;
+/// Tiles that a kernel call has at least, if there are as many: what it costs to begin and to end outweighs sources that come from L2.
+const LEAST_TILES: usize = 32;
 /// Weights that stay in L2 while pixel blocks pass by.
 const CACHED_WEIGHT_BYTES: usize = 192 << 10;
 
@@ -85,7 +87,7 @@ impl Int8ConvStep {
             SourceForm::Direct if weight_bytes > CACHED_WEIGHT_BYTES => usize::MAX,
             SourceForm::Direct => {
                 let bytes_of_pixel = src_pixel * geometry.strides[0] * geometry.strides[1];
-                round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(4 * tile), tile)
+                round_up((SRC_BLOCK_BYTES / bytes_of_pixel.max(1)).max(LEAST_TILES * tile), tile)
             }
             SourceForm::Gathered { bytes_per_value, k_multiple, block_bytes } => {
                 let row = round_up(shape.taps * k_per_tap, k_multiple) * bytes_per_value;
