@@ -37,7 +37,10 @@ use std::cell::Cell;
 /// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
 /// Runs of tiles that are handed to the assembly together.
-const WALKED_RUNS: usize = 32;
+const WALKED_RUNS: usize = 16;
+
+/// Accumulators of a tile up to which each would wait for its last product: a product takes about 4 cycles, and two begin in each.
+const FEW_CHAINS: usize = 6;
 
 /// The AVX512-VNNI int8 kernel; it holds the proof that this CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -380,7 +383,35 @@ unsafe fn accumulate<const P: usize, const N: usize>(
                 let (mut first, mut second) = (first.offset(tap), second.offset(tap));
                 let tap = tap_row * taps.weight_row_stride + tap_col * taps.weight_col_stride;
                 let mut weights = block.weights.add(panel * block.panel_stride + tap);
-                for _ in 0..taps.run {
+                let mut steps = taps.run;
+                if P * N <= FEW_CHAINS {
+                    // Sums of every other step, so that a product need not wait for the one before it: the same integers.
+                    let mut others = [[_mm512_setzero_si512(); N]; P];
+                    while steps >= 2 {
+                        for p in 0..P {
+                            let src = if p < head { first.offset(offsets[p]) } else { second.offset(offsets[p - head]) };
+                            let a = _mm512_set1_epi32(src.cast::<i32>().read_unaligned());
+                            let b = _mm512_set1_epi32(src.add(K_GROUP).cast::<i32>().read_unaligned());
+                            for n in 0..N {
+                                let row = weights.add(n * block.panel_stride);
+                                acc[p][n] = _mm512_dpbusd_epi32(acc[p][n], a, _mm512_loadu_si512(row.cast()));
+                                others[p][n] = _mm512_dpbusd_epi32(others[p][n], b, _mm512_loadu_si512(row.add(ROW_BYTES).cast()));
+                            }
+                        }
+                        _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead));
+                        _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead + ROW_BYTES as isize));
+                        first = first.add(2 * K_GROUP);
+                        second = second.add(2 * K_GROUP);
+                        weights = weights.add(2 * ROW_BYTES);
+                        steps -= 2;
+                    }
+                    for p in 0..P {
+                        for n in 0..N {
+                            acc[p][n] = _mm512_add_epi32(acc[p][n], others[p][n]);
+                        }
+                    }
+                }
+                for _ in 0..steps {
                     let rows: [__m512i; N] = std::array::from_fn(|n| _mm512_loadu_si512(weights.add(n * block.panel_stride).cast()));
                     for p in 0..P {
                         let src = if p < head { first.offset(offsets[p]) } else { second.offset(offsets[p - head]) };
