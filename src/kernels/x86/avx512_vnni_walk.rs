@@ -85,34 +85,31 @@ macro_rules! starting_sums {
 
 /// `f = fma(f32(r - zero_point), ratio, f)`, then on to the next pixel's residual.
 macro_rules! add_residual {
-    ($($a:literal $b:literal $to_next:ident),+) => {
+    ($($pixel:tt)+) => {
         concat!(
             "vmovdqa64 zmm28, zmmword ptr [{job} + {residual_zero_point}]\n",
-            "vmovaps zmm29, zmmword ptr [{job} + {residual_ratio}]\n",
-            $(
-                "vpmovzxbd zmm30, xmmword ptr [{residual}]\n",
-                "vpmovzxbd zmm31, xmmword ptr [{residual} + 16]\n",
-                $to_next!("residual"),
-                "vpsubd zmm30, zmm30, zmm28\n",
-                "vpsubd zmm31, zmm31, zmm28\n",
-                "vcvtdq2ps zmm30, zmm30\n",
-                "vcvtdq2ps zmm31, zmm31\n",
-                "vfmadd231ps zmm", $a, ", zmm30, zmm29\n",
-                "vfmadd231ps zmm", $b, ", zmm31, zmm29\n",
-            )+
+            add_scaled!("vpsubd zmm30, zmm30, zmm28\nvpsubd zmm31, zmm31, zmm28\n", $($pixel)+)
         )
     };
 }
 
 /// The same where the zero point is 0.
 macro_rules! add_residual_from_0 {
-    ($($a:literal $b:literal $to_next:ident),+) => {
+    ($($pixel:tt)+) => {
+        add_scaled!("", $($pixel)+)
+    };
+}
+
+/// Residuals of pixels, less what `$less` takes from them, times the ratio to the sums.
+macro_rules! add_scaled {
+    ($less:literal, $($a:literal $b:literal $to_next:ident),+) => {
         concat!(
             "vmovaps zmm29, zmmword ptr [{job} + {residual_ratio}]\n",
             $(
                 "vpmovzxbd zmm30, xmmword ptr [{residual}]\n",
                 "vpmovzxbd zmm31, xmmword ptr [{residual} + 16]\n",
                 $to_next!("residual"),
+                $less,
                 "vcvtdq2ps zmm30, zmm30\n",
                 "vcvtdq2ps zmm31, zmm31\n",
                 "vfmadd231ps zmm", $a, ", zmm30, zmm29\n",
@@ -208,47 +205,27 @@ macro_rules! finish {
 }
 
 /// Starting sums and early steps of all pixels.
+#[rustfmt::skip]
 macro_rules! start_tile {
     (wide) => {
         concat!(
-            start!(("{first}", "0", "1")("{first} + {stride}", "2", "3")("{first} + 2*{stride}", "4", "5")(
-                "{first} + {stride3}",
-                "6",
-                "7"
-            )),
-            start!(("{first} + 4*{stride}", "8", "9")("{first} + {stride5}", "10", "11")("{first} + 2*{stride3}", "12", "13")(
-                "{second}", "14", "15"
-            )),
-            start!(("{second} + {stride}", "16", "17")("{second} + 2*{stride}", "18", "19")("{second} + {stride3}", "20", "21")(
-                "{second} + 4*{stride}",
-                "22",
-                "23"
-            )),
-            start!(("{second} + {stride5}", "24", "25")("{second} + 2*{stride3}", "26", "27"))
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{first} + 2*{stride3}", "12", "13") ("{second}", "14", "15")),
+            start!(("{second} + {stride}", "16", "17") ("{second} + 2*{stride}", "18", "19") ("{second} + {stride3}", "20", "21") ("{second} + 4*{stride}", "22", "23")),
+            start!(("{second} + {stride5}", "24", "25") ("{second} + 2*{stride3}", "26", "27"))
         )
     };
     (narrow) => {
         concat!(
-            start!(("{first}", "0", "1")("{first} + {stride}", "2", "3")("{first} + 2*{stride}", "4", "5")(
-                "{first} + {stride3}",
-                "6",
-                "7"
-            )),
-            start!(("{first} + 4*{stride}", "8", "9")("{first} + {stride5}", "10", "11")("{second}", "12", "13")(
-                "{second} + {stride}",
-                "14",
-                "15"
-            )),
-            start!(("{second} + 2*{stride}", "16", "17")("{second} + {stride3}", "18", "19")("{second} + 4*{stride}", "20", "21")(
-                "{second} + {stride5}",
-                "22",
-                "23"
-            ))
+            start!(("{first}", "0", "1") ("{first} + {stride}", "2", "3") ("{first} + 2*{stride}", "4", "5") ("{first} + {stride3}", "6", "7")),
+            start!(("{first} + 4*{stride}", "8", "9") ("{first} + {stride5}", "10", "11") ("{second}", "12", "13") ("{second} + {stride}", "14", "15")),
+            start!(("{second} + 2*{stride}", "16", "17") ("{second} + {stride3}", "18", "19") ("{second} + 4*{stride}", "20", "21") ("{second} + {stride5}", "22", "23"))
         )
     };
 }
 
 /// A step of all pixels.
+#[rustfmt::skip]
 macro_rules! step {
     (wide) => {
         concat!(
@@ -287,6 +264,7 @@ macro_rules! step {
 }
 
 /// A tile to bytes, and the next one's start between.
+#[rustfmt::skip]
 macro_rules! finish_and_start {
     (wide, $residual:ident, $range:ident) => {
         concat!(
@@ -313,6 +291,7 @@ macro_rules! finish_and_start {
 }
 
 /// The last tile to bytes.
+#[rustfmt::skip]
 macro_rules! finish_tile {
     (wide, $residual:ident, $range:ident) => {
         concat!(
