@@ -33,10 +33,6 @@ impl KeptPlans {
         self.executor.as_mut()
     }
 
-    fn fresh_recorder(&self, plan: &Plan) -> Option<Recorder> {
-        self.profile.then(|| Recorder::new(plan.steps.len()))
-    }
-
     /// Makes the kept plan that `fits` the one that runs now, for batches of up to `max_samples`; whether there is one.
     /// Allocates nothing unless memory must grow.
     ///
@@ -60,12 +56,15 @@ impl KeptPlans {
     /// # Errors
     /// `OutOfMemory`, with everything as it was.
     pub fn insert(&mut self, plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Option<Arc<Plan>>> {
-        let recorder = self.fresh_recorder(&plan);
-        match &mut self.executor {
-            Some(executor) => executor.switch(Arc::clone(&plan), max_samples)?,
-            None => self.executor = Some(Executor::new(Arc::clone(&plan), threads, max_samples)?),
-        }
-        let earlier = self.executor.as_mut().and_then(|executor| executor.exchange_recorder(recorder));
+        let executor = match &mut self.executor {
+            Some(executor) => {
+                executor.switch(Arc::clone(&plan), max_samples)?;
+                executor
+            }
+            None => self.executor.insert(Executor::new(Arc::clone(&plan), threads, max_samples)?),
+        };
+        let recorder = self.profile.then(|| executor.recorder_for(&plan));
+        let earlier = executor.exchange_recorder(recorder);
         if let Some(first) = self.plans.first_mut() {
             first.recorder = earlier;
         }
@@ -86,9 +85,10 @@ impl KeptPlans {
 
     /// Counts from zero again, for every plan.
     pub fn reset_profile(&mut self) {
-        self.executor.iter_mut().for_each(Executor::start_profile);
+        let Some(executor) = &mut self.executor else { return };
+        executor.start_profile();
         for kept in self.plans.iter_mut().skip(1) {
-            kept.recorder = self.profile.then(|| Recorder::new(kept.plan.steps.len()));
+            kept.recorder = self.profile.then(|| executor.recorder_for(&kept.plan));
         }
     }
 }

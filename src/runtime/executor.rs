@@ -28,10 +28,21 @@ pub struct Executor {
     recorder: Option<Recorder>,
 }
 
+/// Aligned so that members lock theirs without taking a cache line from each other.
+#[repr(align(128))]
 pub(super) struct MemberMemory {
     pub(super) arena: Mutex<AlignedBuffer>,
     pub(super) scratch: Mutex<AlignedBuffer>,
 }
+
+/// The first member's arena, where all members compute a chunk that they share: found once a run, not under a lock at each step.
+#[derive(Clone, Copy)]
+struct SharedArena(*mut u8);
+
+// SAFETY: an address. What is done with it is up to `run_step`, which says why it may.
+unsafe impl Send for SharedArena {}
+// SAFETY: as above.
+unsafe impl Sync for SharedArena {}
 
 /// A computed or input tensor of floats, as calibration sees it: the samples of one chunk.
 pub struct Observation<'a> {
@@ -145,7 +156,12 @@ impl Executor {
 
     /// Counts from here on what each step costs, from zero.
     pub fn start_profile(&mut self) {
-        self.recorder = Some(Recorder::new(self.plan.steps.len()));
+        self.recorder = Some(self.recorder_for(&self.plan));
+    }
+
+    /// Counters at zero for what `plan`, of the same graph, costs here.
+    pub fn recorder_for(&self, plan: &Plan) -> Recorder {
+        Recorder::new(plan.steps.len(), self.members.len())
     }
 
     /// What was counted since [`Executor::start_profile`]; `None` without it.
@@ -215,6 +231,7 @@ impl Executor {
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.steps.reset();
+        let shared_arena = SharedArena(unlocked(&mut self.members[0].arena).as_mut_ptr());
         let this = &*self;
         let start = this.recorder.as_ref().map(|_| Instant::now());
         let members = threads.threads().min(this.members.len());
@@ -244,7 +261,7 @@ impl Executor {
                 let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
                 for (stage, offset, samples) in passes(&this.plan.stages, samples) {
                     for step in stage.steps.clone() {
-                        if !steps.next(|part| this.run_step(step, part, first, offset, samples)) {
+                        if !steps.next(|part| this.run_step(shared_arena, step, part, first, offset, samples)) {
                             return;
                         }
                     }
@@ -275,7 +292,7 @@ impl Executor {
             let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) }.inside_chunk(offset);
             for step in stage.steps.clone() {
                 let run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
-                if let Err(error) = self.call(step, run) {
+                if let Err(error) = self.call(step, member, run) {
                     self.fail(first_sample, error);
                     return;
                 }
@@ -284,25 +301,24 @@ impl Executor {
     }
 
     /// One part of a step of a chunk that all members compute in the first member's arena; its scratch is the part's, whoever does it.
-    fn run_step(&self, step: usize, part: Part, first_of_chunk: usize, offset: usize, samples: usize) {
+    fn run_step(&self, arena: SharedArena, step: usize, part: Part, first_of_chunk: usize, offset: usize, samples: usize) {
         let first_sample = first_of_chunk + offset;
-        let arena = self.members[0].arena.lock().unwrap_or_else(PoisonError::into_inner).as_mut_ptr();
         let mut scratch = self.members[part.index].scratch.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
         // contract), each is done once, and a step begins when all parts of the one before are finished; `bind` checked the tensors.
-        let memory = unsafe { Memory::new(arena, &self.bound, first_sample) }.inside_chunk(offset);
+        let memory = unsafe { Memory::new(arena.0, &self.bound, first_sample) }.inside_chunk(offset);
         let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
-        if let Err(error) = self.call(step, run) {
+        if let Err(error) = self.call(step, part.index, run) {
             self.fail(first_sample, error);
         }
     }
 
-    /// One call of a step, counted where runs are profiled.
-    fn call(&self, step: usize, mut run: StepRun<'_>) -> Result<()> {
+    /// One call of a step by a member, counted where runs are profiled.
+    fn call(&self, step: usize, member: usize, mut run: StepRun<'_>) -> Result<()> {
         let Some(recorder) = &self.recorder else { return self.plan.steps[step].step.run(&mut run) };
         let start = Instant::now();
         let outcome = self.plan.steps[step].step.run(&mut run);
-        recorder.add_step(step, if run.part.index == 0 { run.samples } else { 0 }, start);
+        recorder.add_step(step, member, if run.part.index == 0 { run.samples } else { 0 }, start);
         outcome
     }
 

@@ -26,17 +26,21 @@ pub struct Profile {
     pub steps: Vec<StepCost>,
 }
 
+/// What one member of the runs spent in one step; on a cache line of its own, or members would take lines from each other at every step.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Counters {
     calls: AtomicU64,
     samples: AtomicU64,
     thread_ns: AtomicU64,
 }
 
-/// Counters of every step; threads add to them while they run.
+/// Counters of every step; members add to them while they run.
 #[derive(Debug)]
 pub struct Recorder {
-    steps: Box<[Counters]>,
+    /// Those of the first member, then of the next.
+    counters: Box<[Counters]>,
+    steps: usize,
     runs: AtomicU64,
     wall_ns: AtomicU64,
     thread_ns: AtomicU64,
@@ -47,16 +51,16 @@ fn nanoseconds_since(start: Instant) -> u64 {
 }
 
 impl Recorder {
-    /// Counters at zero for a plan of `steps` steps.
-    pub fn new(steps: usize) -> Self {
-        let steps = (0..steps).map(|_| Counters::default()).collect();
-        Self { steps, runs: AtomicU64::new(0), wall_ns: AtomicU64::new(0), thread_ns: AtomicU64::new(0) }
+    /// Counters at zero for a plan of `steps` steps and runs of up to `members` members.
+    pub fn new(steps: usize, members: usize) -> Self {
+        let counters = (0..steps * members.max(1)).map(|_| Counters::default()).collect();
+        Self { counters, steps, runs: AtomicU64::new(0), wall_ns: AtomicU64::new(0), thread_ns: AtomicU64::new(0) }
     }
 
-    /// Adds a call of step `index` that began at `start`. `samples` is what the call counts for: of the parts of one
+    /// Adds a call of step `index` by `member` that began at `start`. `samples` is what the call counts for: of the parts of one
     /// chunk, one part counts its samples.
-    pub fn add_step(&self, index: usize, samples: usize, start: Instant) {
-        let counters = &self.steps[index];
+    pub fn add_step(&self, index: usize, member: usize, samples: usize, start: Instant) {
+        let counters = &self.counters[member * self.steps + index];
         counters.thread_ns.fetch_add(nanoseconds_since(start), Relaxed);
         counters.samples.fetch_add(samples as u64, Relaxed);
         counters.calls.fetch_add(1, Relaxed);
@@ -72,16 +76,19 @@ impl Recorder {
 
     /// What was counted.
     pub fn profile(&self) -> Profile {
-        let cost = |counters: &Counters| StepCost {
-            calls: counters.calls.load(Relaxed),
-            samples: counters.samples.load(Relaxed),
-            thread_ns: counters.thread_ns.load(Relaxed),
+        let cost = |step: usize| {
+            let of_members = self.counters.iter().skip(step).step_by(self.steps);
+            of_members.fold(StepCost::default(), |cost, counters| StepCost {
+                calls: cost.calls + counters.calls.load(Relaxed),
+                samples: cost.samples + counters.samples.load(Relaxed),
+                thread_ns: cost.thread_ns + counters.thread_ns.load(Relaxed),
+            })
         };
         Profile {
             runs: self.runs.load(Relaxed),
             wall_ns: self.wall_ns.load(Relaxed),
             thread_ns: self.thread_ns.load(Relaxed),
-            steps: self.steps.iter().map(cost).collect(),
+            steps: (0..self.steps).map(cost).collect(),
         }
     }
 }
@@ -92,11 +99,12 @@ mod tests {
 
     #[test]
     fn a_recorder_adds_up_what_threads_tell_it() {
-        let recorder = Recorder::new(2);
+        let recorder = Recorder::new(2, 3);
         let start = Instant::now();
         std::thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| recorder.add_step(1, 4, start));
+            for member in 0..3 {
+                let recorder = &recorder;
+                scope.spawn(move || recorder.add_step(1, member, 4, start));
             }
         });
         recorder.add_run(3, start);

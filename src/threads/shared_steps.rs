@@ -18,6 +18,8 @@ pub struct SharedSteps {
     wanted: Box<[OwnLine<AtomicUsize>]>,
     /// Parts finished, of all steps.
     finished: OwnLine<AtomicUsize>,
+    /// Tasks that have begun.
+    begun: OwnLine<AtomicUsize>,
     /// A part panicked: its step is never finished.
     broken: AtomicBool,
     waiting: WaitPoint,
@@ -29,6 +31,7 @@ impl SharedSteps {
         Self {
             wanted: (0..parts.max(1)).map(|_| OwnLine(AtomicUsize::new(0))).collect(),
             finished: OwnLine(AtomicUsize::new(0)),
+            begun: OwnLine(AtomicUsize::new(0)),
             broken: AtomicBool::new(false),
             waiting: WaitPoint::new(),
         }
@@ -38,6 +41,7 @@ impl SharedSteps {
     pub fn reset(&mut self) {
         self.wanted.iter_mut().for_each(|step| *step.0.get_mut() = 0);
         *self.finished.0.get_mut() = 0;
+        *self.begun.0.get_mut() = 0;
         *self.broken.get_mut() = false;
     }
 
@@ -45,7 +49,8 @@ impl SharedSteps {
     /// parts, or as many as this was made for.
     pub fn task(&self, task: Part) -> TaskSteps<'_> {
         let parts = task.count.clamp(1, self.wanted.len());
-        TaskSteps { shared: self, parts, home: task.index % parts, number: 0, end: 0 }
+        self.begun.0.fetch_add(1, SeqCst);
+        TaskSteps { shared: self, parts, tasks: task.count, home: task.index % parts, number: 0, end: 0 }
     }
 }
 
@@ -55,6 +60,8 @@ pub struct TaskSteps<'a> {
     shared: &'a SharedSteps,
     /// Parts of each step.
     parts: usize,
+    /// Tasks that there may be.
+    tasks: usize,
     /// The part that this task looks at first: what it wrote in one step it reads in the next, from its core's cache.
     home: usize,
     /// The next step.
@@ -72,7 +79,7 @@ impl TaskSteps<'_> {
     /// Does parts of the next step as long as there are some that nobody has taken, and returns when all are finished: true. False when
     /// a part of the step, or of one before, has panicked in another task; a panic here goes on.
     pub fn next(&mut self, work: impl Fn(Part)) -> bool {
-        let (shared, number) = (self.shared, self.number);
+        let shared = self.shared;
         self.number += 1;
         self.end += self.parts;
         let done = || shared.finished.0.load(SeqCst) >= self.end;
@@ -83,21 +90,38 @@ impl TaskSteps<'_> {
         if broken() {
             return false;
         }
-        for index in (self.home..self.parts).chain(0..self.home) {
-            let wanted = &shared.wanted[index].0;
-            if wanted.load(SeqCst) != number || wanted.compare_exchange(number, number + 1, SeqCst, SeqCst).is_err() {
-                continue;
-            }
-            let unfinished = Unfinished(shared);
-            work(Part { index, count: self.parts });
-            std::mem::forget(unfinished);
-            if shared.finished.0.fetch_add(1, SeqCst) + 1 == self.end {
-                shared.waiting.notify();
+        if self.take(self.home, &work) {
+            return true;
+        }
+        // Where all tasks are there, each takes its own part: to look whether it has would take the line from it, for nothing.
+        let all_begun = shared.begun.0.load(SeqCst) >= self.tasks;
+        if all_begun && shared.waiting.spin_until(|| done() || broken()) {
+            return done();
+        }
+        for index in (self.home + 1..self.parts).chain(0..self.home) {
+            if self.take(index, &work) {
                 return true;
             }
         }
         shared.waiting.wait_until(|| done() || broken());
         done()
+    }
+
+    /// Does part `index` of the present step if nobody has taken it; whether the step is finished by that.
+    fn take(&self, index: usize, work: impl Fn(Part)) -> bool {
+        let (shared, number) = (self.shared, self.number - 1);
+        let wanted = &shared.wanted[index].0;
+        if wanted.load(SeqCst) != number || wanted.compare_exchange(number, number + 1, SeqCst, SeqCst).is_err() {
+            return false;
+        }
+        let unfinished = Unfinished(shared);
+        work(Part { index, count: self.parts });
+        std::mem::forget(unfinished);
+        let last = shared.finished.0.fetch_add(1, SeqCst) + 1 == self.end;
+        if last {
+            shared.waiting.notify();
+        }
+        last
     }
 }
 

@@ -23,13 +23,21 @@ impl WaitPoint {
         Self { sleepers: AtomicUsize::new(0), lock: Mutex::new(()), changed: Condvar::new() }
     }
 
+    /// Looks for a while whether `ready` says yes.
+    pub fn spin_until(&self, ready: impl Fn() -> bool) -> bool {
+        (0..SPINS).any(|_| {
+            let is_ready = ready();
+            if !is_ready {
+                std::hint::spin_loop();
+            }
+            is_ready
+        })
+    }
+
     /// Returns once `ready` says yes.
     pub fn wait_until(&self, ready: impl Fn() -> bool) {
-        for _ in 0..SPINS {
-            if ready() {
-                return;
-            }
-            std::hint::spin_loop();
+        if self.spin_until(&ready) {
+            return;
         }
         for _ in 0..YIELDS {
             if ready() {
