@@ -89,6 +89,7 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         for panel in (0..panels).step_by(TILE_PANELS) {
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
             let first = panel + TILE_PANELS;
+            fetch_tables(&block, first * PANEL_CHANNELS);
             let coming = Coming { next: Cell::new(first), end: (panels + block.panels_behind).min(first + TILE_PANELS) };
             let one_by_one = |pixels: PixelTile| {
                 let job = Job { block: &block, epilogue: &epilogue, panel, ahead: coming.next_of(panel, block.panel_stride) };
@@ -115,6 +116,21 @@ struct Job<'a> {
     panel: usize,
     /// Bytes from this panel to the one whose rows are fetched into L2 meanwhile.
     ahead: isize,
+}
+
+/// Fetches a tile's starting sums, multipliers and biases from `channel` on, which the next panels need at once: where another core has
+/// them, that takes as long as a tile. Beyond the end it does nothing.
+fn fetch_tables(block: &Int8Block, channel: usize) {
+    let fetch = |table: *const i8| {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(table);
+            _mm_prefetch::<_MM_HINT_T0>(table.wrapping_add(64));
+        }
+    };
+    fetch(block.comp.wrapping_add(channel).cast());
+    fetch(block.mult.wrapping_add(channel).cast());
+    fetch(block.bias.wrapping_add(channel).cast());
 }
 
 /// Panels that are fetched into L2 while others are worked on, one during each tile.
