@@ -1,4 +1,5 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
+use super::bordered_columns::BorderedColumns;
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
@@ -33,6 +34,8 @@ pub struct Int8ConvStep {
     form: SourceForm,
     /// The image is written anew first, and `geometry` is over what comes of it.
     small_image: Option<SmallImage>,
+    /// How an image that is computed by itself is read instead, where its rows are short.
+    bordered: Option<BorderedColumns>,
     /// Bytes from one source pixel to the next.
     src_pixel: usize,
     /// How parts share it unless pixels divide evenly.
@@ -94,8 +97,14 @@ impl Int8ConvStep {
                 round_up((block_bytes / row.max(1)).clamp(tile, 256), tile)
             }
         };
+        let by_channel = matches!(scale, OutputScale::StaticChannels { .. });
         let channel_block = if weight_bytes > CACHED_WEIGHT_BYTES { CHANNEL_BLOCK } else { usize::MAX };
         let tables = ChannelTables::new(&geometry, weights, scale, &regions, weight_bytes)?;
+        let bordered = if form == SourceForm::Direct && small_image.is_none() && !by_channel {
+            BorderedColumns::new(&geometry, src_pixel, tile, |region| tables.find_class(region))
+        } else {
+            None
+        };
         let result = tables.bounded(shape.taps * k_per_tap, result);
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
         Ok(Self {
@@ -108,6 +117,7 @@ impl Int8ConvStep {
             result,
             form,
             small_image,
+            bordered,
             src_pixel,
             split,
             block_pixels,
@@ -154,7 +164,8 @@ impl Int8ConvStep {
     }
 
     fn image_bytes(&self) -> usize {
-        self.small_image.as_ref().map_or(0, |image| round_up(image.bytes(), 64))
+        let small_image = self.small_image.as_ref().map_or(0, |image| round_up(image.bytes(), 64));
+        small_image.max(self.bordered.as_ref().map_or(0, BorderedColumns::bytes))
     }
 
     fn kernel_scratch_bytes(&self) -> usize {
@@ -167,6 +178,7 @@ impl Int8ConvStep {
 struct ImageRun<'a> {
     step: &'a Int8ConvStep,
     geometry: &'a ConvGeometry,
+    regions: &'a [(Region, usize)],
     ranges: PartRanges,
     tables: ImageTables<'a>,
     /// The first image.
@@ -223,7 +235,7 @@ impl ImageRun<'_> {
         let blocks = || all.clone().step_by(step.channel_block.min(all.len()).max(1));
         for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
             let channels = start..all.end.min(start.saturating_add(step.channel_block));
-            for (region, class) in &step.regions {
+            for (region, class) in self.regions {
                 // A region of a merged row is the whole row.
                 let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
                 for piece in self.ranges.pieces(region, step.block_pixels) {
@@ -259,7 +271,7 @@ impl ImageRun<'_> {
             weight_col_stride: 0,
         };
         let taps = Taps { run: taps.run.min(shape.taps * shape.groups_per_tap()), ..taps };
-        let (region, class) = &step.regions[0];
+        let (region, class) = &self.regions[0];
         // Consecutive output pixels lie side by side across rows (and images), so blocks ignore rows.
         let width = geometry.output[1];
         let first = self.ranges.rows.start * width + self.ranges.cols.start;
@@ -339,7 +351,15 @@ impl Step for Int8ConvStep {
                 small_image.write(geometry, image, tables.zero_point as u8, &ranges.rows, rewritten);
                 addresses.src = rewritten.as_ptr();
             }
-            let image_run = ImageRun { step: self, geometry, ranges: ranges.clone(), tables, addresses, images: together };
+            let (mut geometry, mut regions) = (geometry, &self.regions[..]);
+            if let (Some(bordered), 1) = (&self.bordered, together) {
+                // SAFETY: as above.
+                let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
+                bordered.write(image, tables.zero_point as u8, &ranges.rows, rewritten);
+                addresses.src = rewritten.as_ptr();
+                (geometry, regions) = (&bordered.geometry, &bordered.regions);
+            }
+            let image_run = ImageRun { step: self, geometry, regions, ranges: ranges.clone(), tables, addresses, images: together };
             match self.form {
                 SourceForm::Direct => image_run.run_direct(kernel_scratch),
                 SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {

@@ -140,10 +140,15 @@ impl ChannelTables {
         Ok(Self { weights, scale, padded, groups: geometry.groups, classes, sums })
     }
 
-    /// The index of a region's tap class.
+    /// The index of the tap class of a region that the tables were made from.
     pub fn class_of(&self, region: &Region) -> usize {
+        self.find_class(region).expect("the table was made from these regions")
+    }
+
+    /// The index of a region's tap class, if it occurs.
+    pub fn find_class(&self, region: &Region) -> Option<usize> {
         let class = |(rows, cols): &(Range<usize>, Range<usize>)| *rows == region.tap_rows && *cols == region.tap_cols;
-        self.classes.iter().position(class).expect("the table was made from these regions")
+        self.classes.iter().position(class)
     }
 
     /// Packed panels.
