@@ -232,9 +232,12 @@ impl ImageRun<'_> {
         let shape = geometry.weight_shape();
         let pixel = step.src_pixel;
         let all = &self.ranges.channels;
-        let blocks = || all.clone().step_by(step.channel_block.min(all.len()).max(1));
+        // Pixels that are one block meet each panel once anyway: the kernel walks over the panels.
+        let one_block = self.regions.len() == 1 && self.images == 1 && step.block_pixels == usize::MAX;
+        let channel_block = if one_block { usize::MAX } else { step.channel_block };
+        let blocks = || all.clone().step_by(channel_block.min(all.len()).max(1));
         for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
-            let channels = start..all.end.min(start.saturating_add(step.channel_block));
+            let channels = start..all.end.min(start.saturating_add(channel_block));
             for (region, class) in self.regions {
                 // A region of a merged row is the whole row.
                 let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
