@@ -9,6 +9,7 @@ mod block;
 pub mod conformance;
 mod epilogue_portable;
 mod f32;
+pub mod fetch;
 pub mod image;
 #[cfg(test)]
 mod kernel_tests;

@@ -59,7 +59,7 @@ impl Int8RowsStep {
 impl Step for Int8RowsStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         self.product.run(run)?;
-        let ranges = self.product.ranges(run);
+        let ranges = self.product.ranges(run.part, run.samples);
         let channels = ranges.channels;
         let tables = (self.weights.tap_sums.cast(), self.weights.scale.cast(), self.weights.bias.cast());
         let (Some(sums), Some(scales), Some(bias)) = tables else { unreachable!("checked when the product was made") };

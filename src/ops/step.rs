@@ -183,6 +183,12 @@ pub trait Step: Send + Sync {
     /// Dynamic quantization refuses NaN and infinities; everything else was checked when the plan was made.
     fn run(&self, run: &mut StepRun<'_>) -> Result<()>;
 
+    /// Asks for the constants that a part of the work on so many samples begins with. Called by the thread that will most likely do it,
+    /// while others are at work on the step before.
+    fn fetch_constants(&self, part: Part, samples: usize) {
+        let _ = (part, samples);
+    }
+
     /// Scratch bytes of one part.
     fn scratch_bytes(&self) -> usize {
         0

@@ -261,7 +261,12 @@ impl Executor {
                 let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
                 for (stage, offset, samples) in passes(&this.plan.stages, samples) {
                     for step in stage.steps.clone() {
-                        if !steps.next(|part| this.run_step(shared_arena, step, part, first, offset, samples)) {
+                        let work = |part| this.run_step(shared_arena, step, part, first, offset, samples);
+                        let fetch_ahead = |part| {
+                            let next = this.plan.steps.get(step + 1);
+                            next.iter().for_each(|next| next.step.fetch_constants(part, samples));
+                        };
+                        if !steps.next_and(work, fetch_ahead) {
                             return;
                         }
                     }

@@ -5,10 +5,12 @@ use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale}
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use super::small_image::SmallImage;
 use crate::error::Result;
+use crate::kernels::fetch::fetch_into_l2;
 use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
+use crate::threads::Part;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +23,9 @@ const CACHED_WEIGHT_BYTES: usize = 192 << 10;
 
 /// Channels of a block where the weights do not stay in L2: all regions and images use a panel pair before the next one.
 const CHANNEL_BLOCK: usize = 2 * PANEL_CHANNELS;
+
+/// Bytes of a panel that are fetched ahead: what is behind them is asked for while these are worked on.
+const FETCHED_PANEL_BYTES: usize = 2 << 10;
 
 /// An int8 convolution or linear layer.
 pub struct Int8ConvStep {
@@ -141,11 +146,11 @@ impl Int8ConvStep {
     }
 
     /// What a part computes; images that are one longer row count as one.
-    pub fn ranges(&self, run: &StepRun<'_>) -> PartRanges {
-        let merged = self.merged(run.samples * self.tensors.images());
+    pub fn ranges(&self, part: Part, samples: usize) -> PartRanges {
+        let merged = self.merged(samples * self.tensors.images());
         let (geometry, tile) = (merged.as_ref().unwrap_or(&self.geometry), self.kernel.tile_pixels());
-        let split = geometry.split_between(run.part.count, self.split, tile, self.kernel.pixels_of_weight_pass());
-        geometry.part_ranges(run.part, split, tile)
+        let split = geometry.split_between(part.count, self.split, tile, self.kernel.pixels_of_weight_pass());
+        geometry.part_ranges(part, split, tile)
     }
 
     fn panel_row_values(&self, k_multiple: usize) -> usize {
@@ -335,7 +340,7 @@ impl Step for Int8ConvStep {
         let merged = self.merged(images);
         let geometry = merged.as_ref().unwrap_or(&self.geometry);
         let images = if merged.is_some() { 1 } else { images };
-        let ranges = self.ranges(run);
+        let ranges = self.ranges(run.part, run.samples);
         if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
             return Ok(());
         }
@@ -372,6 +377,18 @@ impl Step for Int8ConvStep {
         }
         self.kernel.leave();
         Ok(())
+    }
+
+    fn fetch_constants(&self, part: Part, samples: usize) {
+        let (ranges, shape) = (self.ranges(part, samples), self.geometry.weight_shape());
+        let first = ranges.channels.start / PANEL_CHANNELS * shape.panel_bytes();
+        let panels = shape.panels().min(CHANNEL_BLOCK / PANEL_CHANNELS);
+        for panel in 0..panels {
+            let start = self.tables.panels().wrapping_add(first + panel * shape.panel_bytes());
+            fetch_into_l2(start.cast(), shape.panel_bytes().min(FETCHED_PANEL_BYTES));
+        }
+        let class = self.regions.first().map_or(0, |(_, class)| *class);
+        self.tables.fetch(class, ranges.channels.start, panels * PANEL_CHANNELS);
     }
 
     fn scratch_bytes(&self) -> usize {

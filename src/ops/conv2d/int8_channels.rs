@@ -3,6 +3,7 @@ use super::geometry::{ConvGeometry, Region};
 use super::placement::Int8Result;
 use crate::error::{Error, Result};
 use crate::kernels::Requantize;
+use crate::kernels::fetch::fetch_into_l2;
 use crate::ops::step::{Memory, Tensor};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
@@ -154,6 +155,15 @@ impl ChannelTables {
     /// Packed panels.
     pub fn panels(&self) -> *const i8 {
         self.weights.panels.as_ptr().cast()
+    }
+
+    /// Asks for the entries of `channels` channels of the first group from `channel` on: those of `class`, and what all classes share.
+    pub fn fetch(&self, class: usize, channel: usize, channels: usize) {
+        let index = class * self.groups * self.padded + channel;
+        fetch_into_l2(self.sums.as_ptr().wrapping_add(index).cast(), channels * size_of::<i32>());
+        for shared in [&self.weights.scale, &self.weights.bias] {
+            fetch_into_l2(shared.as_ptr().wrapping_add(channel * size_of::<f32>()), channels * size_of::<f32>());
+        }
     }
 
     /// Whether qparams are solved in each run.

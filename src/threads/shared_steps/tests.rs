@@ -99,6 +99,33 @@ fn a_task_takes_its_own_part_first_and_then_what_others_have_not_begun() {
 }
 
 #[test]
+fn between_its_own_part_and_the_end_of_the_step_a_task_does_something_else_once() {
+    let shared = SharedSteps::new(3);
+    let log = std::cell::RefCell::new(Vec::new());
+    let mut steps = shared.task(Part { index: 1, count: 3 });
+    for _ in 0..2 {
+        let work = |part: Part| log.borrow_mut().push(("part", part.index));
+        assert!(steps.next_and(work, |part| log.borrow_mut().push(("meanwhile", part.index))));
+    }
+    let step = [("part", 1), ("meanwhile", 1), ("part", 2), ("part", 0)];
+    assert_eq!(log.into_inner(), [step, step].concat());
+    let mut late = shared.task(Part { index: 0, count: 3 });
+    assert!(late.next_and(|_| unreachable!(), |_| unreachable!("the step is finished")));
+}
+
+/// Both tasks have begun, so the quick one leaves the other's part to it, until it has waited long.
+#[test]
+fn where_all_tasks_have_begun_each_does_its_own_parts_and_one_that_is_held_up_is_helped() {
+    let shared = SharedSteps::new(2);
+    let mut quick = shared.task(Part { index: 0, count: 2 });
+    let held_up = shared.task(Part { index: 1, count: 2 });
+    let order = std::cell::RefCell::new(Vec::new());
+    assert!(quick.next(|part| order.borrow_mut().push(part.index)));
+    assert_eq!(order.into_inner(), [0, 1]);
+    drop(held_up);
+}
+
+#[test]
 fn more_tasks_than_parts_were_made_for_share_them() {
     let shared = SharedSteps::new(2);
     let mut steps = shared.task(Part { index: 6, count: 7 });
