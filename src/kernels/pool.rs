@@ -51,13 +51,18 @@ impl PoolColumns {
     /// The valid taps of window `x`: input columns from the first, `dilation` apart, and their number.
     #[inline(always)]
     fn valid(&self, x: usize, width: usize) -> (usize, usize) {
+        // A division for each window would take longer than its maximum.
+        let taps_over = |pixels: usize| if self.dilation == 1 { pixels } else { pixels.div_ceil(self.dilation) };
         let start = x * self.stride;
-        let skipped = self.pad_left.saturating_sub(start).div_ceil(self.dilation);
+        let skipped = taps_over(self.pad_left.saturating_sub(start));
         let first = (start + skipped * self.dilation).saturating_sub(self.pad_left);
-        let inside = if first < width { (width - first).div_ceil(self.dilation) } else { 0 };
+        let inside = if first < width { taps_over(width - first) } else { 0 };
         (first, inside.min(self.kernel.saturating_sub(skipped)))
     }
 }
+
+/// Values that one or a few vector registers hold: where channels divide by it, loops over them have a known length.
+const VECTOR: usize = 64;
 
 /// `b` if it is larger or NaN, else `a`: NaN wins, the first of two zeros stays.
 #[inline(always)]
@@ -98,6 +103,13 @@ fn max_row<T: PartialOrd + Copy>(src: PoolRows<T>, columns: PoolColumns, lowest:
         let tap = |index: usize| &scratch[(first + index * columns.dilation) * c..][..c];
         match taps {
             0 => dst.fill(lowest),
+            _ if c.is_multiple_of(VECTOR) => {
+                for (vector, dst) in dst.as_chunks_mut::<VECTOR>().0.iter_mut().enumerate() {
+                    let mut max = tap(0).as_chunks::<VECTOR>().0[vector];
+                    (1..taps).for_each(|index| max_into(&mut max, &tap(index).as_chunks::<VECTOR>().0[vector]));
+                    *dst = max;
+                }
+            }
             3 => {
                 for (((max, &x0), &x1), &x2) in dst.iter_mut().zip(tap(0)).zip(tap(1)).zip(tap(2)) {
                     *max = larger(larger(x0, x1), x2);

@@ -86,6 +86,30 @@ impl ChannelQuantizer {
     }
 }
 
+/// Bytes of a pixel that is one word.
+const WORD_BYTES: usize = 4;
+
+/// Planes of `C` channels (fewer than a word's bytes) to pixels of one word, whose other bytes are the zero point.
+#[inline(always)]
+fn words_of_planes<const C: usize>(src: &[f32], plane_stride: usize, pixels: usize, quantizer: Quantizer, dst: &mut [u8]) {
+    let planes: [&[f32]; C] = std::array::from_fn(|channel| &src[channel * plane_stride..][..pixels]);
+    let behind = (C..WORD_BYTES).fold(0, |word, lane| word | u32::from(quantizer.zero_byte()) << (8 * lane));
+    let (words, _) = dst.as_chunks_mut::<WORD_BYTES>();
+    let word_of = |values: [f32; C]| {
+        let lanes = values.into_iter().enumerate();
+        lanes.fold(behind, |word, (lane, x)| word | u32::from(quantizer.byte(x)) << (8 * lane)).to_le_bytes()
+    };
+    let blocks = planes.map(|plane| plane.as_chunks::<INTERLEAVE_PIXELS>());
+    let (word_blocks, word_rest) = words.as_chunks_mut::<INTERLEAVE_PIXELS>();
+    for (block, words) in word_blocks.iter_mut().enumerate() {
+        let planes = blocks.map(|(whole, _)| &whole[block]);
+        (0..INTERLEAVE_PIXELS).for_each(|pixel| words[pixel] = word_of(planes.map(|plane| plane[pixel])));
+    }
+    for (pixel, word) in word_rest.iter_mut().enumerate() {
+        *word = word_of(blocks.map(|(_, rest)| rest[pixel]));
+    }
+}
+
 /// Pixels of a block whose planes are interleaved together: their bytes stay in L1.
 const INTERLEAVE_PIXELS: usize = 64;
 
@@ -157,6 +181,14 @@ multiversion! {
     pub fn quantize_nchw_to_nhwc(src: &[f32], plane_stride: usize, pixels: usize, c: usize, c_stride: usize,
                                  quantizer: Quantizer, dst: &mut [u8]) {
         assert!(c_stride.is_multiple_of(4) && c <= c_stride && dst.len() == pixels * c_stride);
+        if c_stride == WORD_BYTES {
+            match c {
+                1 => return words_of_planes::<1>(src, plane_stride, pixels, quantizer, dst),
+                2 => return words_of_planes::<2>(src, plane_stride, pixels, quantizer, dst),
+                3 => return words_of_planes::<3>(src, plane_stride, pixels, quantizer, dst),
+                _ => {}
+            }
+        }
         let zero = [u32::from(quantizer.zero_byte()); INTERLEAVE_PIXELS];
         for (block, dst) in dst.chunks_mut(INTERLEAVE_PIXELS * c_stride).enumerate() {
             let first = block * INTERLEAVE_PIXELS;
@@ -175,14 +207,8 @@ multiversion! {
                         *word |= u32::from(quantizer.byte(x)) << (8 * lane);
                     }
                 }
-                if c_stride == 4 {
-                    for (pixel, word) in dst.chunks_exact_mut(4).zip(words) {
-                        pixel.copy_from_slice(&word.to_le_bytes());
-                    }
-                } else {
-                    for (pixel, word) in dst.chunks_exact_mut(c_stride).zip(words) {
-                        pixel[quad * 4..quad * 4 + 4].copy_from_slice(&word.to_le_bytes());
-                    }
+                for (pixel, word) in dst.chunks_exact_mut(c_stride).zip(words) {
+                    pixel[quad * 4..quad * 4 + 4].copy_from_slice(&word.to_le_bytes());
                 }
             }
         }
