@@ -13,8 +13,9 @@
 //! ```
 //!
 //! Loops: pairs of panels outside, all pixels of the block inside, so that a pair's weights stay in the cache while the
-//! pixels stream by; then taps, then runs of 4 k. While the first two tiles of a pair are computed, the next pair is fetched
-//! into L2, a row each step: weights that come from L3 would otherwise hold up the first tile of every pair.
+//! pixels stream by; then taps, then runs of 4 k. While a pair's tiles are computed, the next pair is fetched into L2: weights
+//! that come from L3 would otherwise hold up the first tile of every pair. Fetching is spread over the tiles, because a core waits
+//! for a few dozen lines at a time, and all other misses queue behind them where lines come from another core complex or from DRAM.
 //!
 //! Preconditions: valid taps only. Tails: tiles of 1 to 13 pixels, and of one panel, are compiled apart; channels past
 //! the stored ones are computed from the panel's zero weights and masked. Overflow: `vpdpbusd` wraps and never saturates,
@@ -25,6 +26,7 @@ use super::avx512_vnni_job::{
 use super::avx512_vnni_walk::walk;
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
 use super::pixel_tiles::{PixelTile, TileRun, along_longer_side, tile_runs};
+use super::weights_ahead::{WeightsAhead, fetch_tables};
 use crate::isa::{Avx512Vnni, Isa};
 use crate::kernels::{
     Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SmallImageForm, SourceForm, SourceShape,
@@ -32,7 +34,6 @@ use crate::kernels::{
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
-use std::cell::Cell;
 
 /// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
@@ -86,13 +87,14 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         let epilogue = block.epilogue();
         let panels = block.stored_channels.div_ceil(PANEL_CHANNELS);
         let mut walked = WalkedBytes::of(&block);
+        let tiles = tile_runs(block.rows, block.cols, SEGMENT_PIXELS).map(|run| run.tiles).sum();
         for panel in (0..panels).step_by(TILE_PANELS) {
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
             let first = panel + TILE_PANELS;
             fetch_tables(&block, first * PANEL_CHANNELS);
-            let coming = Coming { next: Cell::new(first), end: (panels + block.panels_behind).min(first + TILE_PANELS) };
+            let coming = WeightsAhead::of(&block, first..(panels + block.panels_behind).min(first + TILE_PANELS), tiles);
             let one_by_one = |pixels: PixelTile| {
-                let job = Job { block: &block, epilogue: &epilogue, panel, ahead: coming.next_of(panel, block.panel_stride) };
+                let job = Job { block: &block, epilogue: &epilogue, panel, coming: &coming };
                 // SAFETY: the token proves the instructions, the pixels and panels are the block's, and the table has
                 // an entry for each of the 1 to 14 pixels.
                 unsafe { by_pixels[pixels.pixels - 1](&job, pixels) }
@@ -114,38 +116,7 @@ struct Job<'a> {
     block: &'a Int8Block,
     epilogue: &'a Int8Epilogue,
     panel: usize,
-    /// Bytes from this panel to the one whose rows are fetched into L2 meanwhile.
-    ahead: isize,
-}
-
-/// Fetches a tile's starting sums, multipliers and biases from `channel` on, which the next panels need at once: where another core has
-/// them, that takes as long as a tile. Beyond the end it does nothing.
-fn fetch_tables(block: &Int8Block, channel: usize) {
-    let fetch = |table: *const i8| {
-        // SAFETY: a prefetch of any address is allowed.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(table);
-            _mm_prefetch::<_MM_HINT_T0>(table.wrapping_add(64));
-        }
-    };
-    fetch(block.comp.wrapping_add(channel).cast());
-    fetch(block.mult.wrapping_add(channel).cast());
-    fetch(block.bias.wrapping_add(channel).cast());
-}
-
-/// Panels that are fetched into L2 while others are worked on, one during each tile.
-struct Coming {
-    next: Cell<usize>,
-    end: usize,
-}
-
-impl Coming {
-    /// Bytes from panel `panel` to the next one to fetch; to itself if there is none left.
-    fn next_of(&self, panel: usize, panel_stride: usize) -> isize {
-        let next = self.next.replace(self.next.get() + 1);
-        let wanted = if next < self.end { next } else { panel };
-        (wanted - panel) as isize * panel_stride as isize
-    }
+    coming: &'a WeightsAhead,
 }
 
 /// Tiles of 14 and 12 pixels of whole panels that become bytes: most of most layers.
@@ -193,7 +164,7 @@ impl WalkedBytes {
         block: &Int8Block,
         panel: usize,
         runs: impl Iterator<Item = TileRun>,
-        coming: &Coming,
+        coming: &WeightsAhead,
         one_by_one: impl Fn(PixelTile),
     ) {
         let channel = panel * PANEL_CHANNELS;
@@ -205,6 +176,7 @@ impl WalkedBytes {
             job.mult = block.mult.add(channel).cast::<[f32; 32]>().read_unaligned();
             job.bias = block.bias.add(channel).cast::<[f32; 32]>().read_unaligned();
         }
+        job.fetch_step = coming.step();
         let mut gathered = [NOWHERE; WALKED_RUNS];
         let (mut count, mut pixels) = (0, TILE_PIXELS);
         for run in runs {
@@ -212,31 +184,33 @@ impl WalkedBytes {
                 run.each().for_each(&one_by_one);
                 continue;
             }
-            let mut rest = Some(run);
-            while let Some(run) = rest {
-                let ahead = coming.next_of(panel, block.panel_stride);
-                // Each tile fetches a panel, as long as there are some to fetch.
-                let tiles = if ahead == 0 { run.tiles } else { 1 };
-                if count == WALKED_RUNS || pixels != run.tile.pixels {
-                    // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
-                    unsafe { walk(&self.job, &mut gathered[..count], pixels, self.epilogue) };
-                    (count, pixels) = (0, run.tile.pixels);
-                }
-                // SAFETY: the pixels are the block's.
-                gathered[count] = unsafe { self.addresses(block, channel, TileRun { tiles, ..run }, ahead) };
-                count += 1;
-                rest = (tiles < run.tiles).then(|| run.after(tiles));
+            if count == WALKED_RUNS || pixels != run.tile.pixels {
+                // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
+                unsafe { self.walk(&mut gathered[..count], pixels, coming) };
+                (count, pixels) = (0, run.tile.pixels);
             }
+            // SAFETY: the pixels are the block's.
+            gathered[count] = unsafe { self.addresses(block, channel, run) };
+            count += 1;
         }
         // SAFETY: as above.
-        unsafe { walk(&self.job, &mut gathered[..count], pixels, self.epilogue) };
+        unsafe { self.walk(&mut gathered[..count], pixels, coming) };
+    }
+
+    /// # Safety
+    /// As [`walk`].
+    unsafe fn walk(&mut self, runs: &mut [RunAddresses], pixels: usize, coming: &WeightsAhead) {
+        self.job.fetched = coming.fetching().at;
+        // SAFETY: the caller's promise.
+        unsafe { walk(&mut self.job, runs, pixels, self.epilogue) };
+        coming.went_on(self.job.fetched);
     }
 
     /// Where a run of tiles lies, from `channel` on.
     ///
     /// # Safety
     /// The tiles are the block's.
-    unsafe fn addresses(&self, block: &Int8Block, channel: usize, run: TileRun, ahead: isize) -> RunAddresses {
+    unsafe fn addresses(&self, block: &Int8Block, channel: usize, run: TileRun) -> RunAddresses {
         let both = [run.tile.first, run.tile.second];
         let mut addresses = RunAddresses {
             src: both.map(|at| pixel_address(&block.src, at)),
@@ -245,7 +219,6 @@ impl WalkedBytes {
             src_step: distance(&block.src, run.to_next),
             dst_step: distance(&self.dst, run.to_next),
             tiles: run.tiles,
-            ahead,
             ..NOWHERE
         };
         if let Some(residual) = &self.residual {
@@ -266,7 +239,6 @@ const NOWHERE: RunAddresses = RunAddresses {
     dst_step: 0,
     residual_step: 0,
     tiles: 0,
-    ahead: 0,
 };
 
 /// Bytes from a pixel to another.
@@ -290,6 +262,8 @@ fn tile_job(block: &Int8Block, walk: TapWalk, dst_stride: isize, residual: Optio
         residual_ratio: [residual.map_or(0.0, |residual| residual.ratio); 16],
         weights: block.weights,
         panel_stride: block.panel_stride,
+        fetched: block.weights,
+        fetch_step: 0,
         src_stride: block.src.col_stride,
         dst_stride,
         residual_stride: residual.map_or(0, |residual| residual.src.col_stride),
@@ -332,7 +306,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     let block = job.block;
     let channel = job.panel * PANEL_CHANNELS;
     // SAFETY: the caller's promise: pixels, taps and panels are the block's.
-    let acc = unsafe { accumulate::<P, N>(block, job.panel, job.ahead, pixels) };
+    let acc = unsafe { accumulate::<P, N>(block, job.panel, job.coming, pixels) };
     let panels = Panels::<N> { epilogue: job.epilogue, channel };
     if let Int8Output::U8 { dst, residual, requantize } = &block.output
         && requantize.within_i32
@@ -371,7 +345,7 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     }
 }
 
-/// `comp + sum a * w` of a tile. `ahead` bytes from each weight row of the first panel, a row is fetched into L2.
+/// `comp + sum a * w` of a tile. What is coming is fetched meanwhile.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -380,12 +354,13 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
 unsafe fn accumulate<const P: usize, const N: usize>(
     block: &Int8Block,
     panel: usize,
-    ahead: isize,
+    coming: &WeightsAhead,
     pixels: PixelTile,
 ) -> [[__m512i; N]; P] {
     let head = P.div_ceil(2);
     let offsets: [isize; SEGMENT_PIXELS] = std::array::from_fn(|p| opaque(p as isize * block.src.col_stride));
     let taps = &block.taps;
+    let mut fetching = coming.fetching();
     // SAFETY: 16 entries of `comp` a panel are readable.
     let comp: [__m512i; N] = std::array::from_fn(|n| unsafe { _mm512_loadu_si512(block.comp.add((panel + n) * PANEL_CHANNELS).cast()) });
     let mut acc = [comp; P];
@@ -414,8 +389,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(
                                 others[p][n] = _mm512_dpbusd_epi32(others[p][n], b, _mm512_loadu_si512(row.add(ROW_BYTES).cast()));
                             }
                         }
-                        _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead));
-                        _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead + ROW_BYTES as isize));
+                        fetching.fetch(2);
                         first = first.add(2 * K_GROUP);
                         second = second.add(2 * K_GROUP);
                         weights = weights.add(2 * ROW_BYTES);
@@ -436,7 +410,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(
                             acc[p][n] = _mm512_dpbusd_epi32(acc[p][n], a, rows[n]);
                         }
                     }
-                    _mm_prefetch::<_MM_HINT_T1>(weights.wrapping_offset(ahead));
+                    fetching.fetch(1);
                     first = opaque(first.add(K_GROUP));
                     second = opaque(second.add(K_GROUP));
                     weights = weights.add(ROW_BYTES);
@@ -444,6 +418,7 @@ unsafe fn accumulate<const P: usize, const N: usize>(
             }
         }
     }
+    coming.went_on(fetching.at);
     acc
 }
 

@@ -36,6 +36,10 @@ pub struct TileJob {
     pub weights: *const i8,
     /// From the first panel to the second.
     pub panel_stride: usize,
+    /// The weights that are fetched into L2 next. Moves on by `fetch_step` bytes with each step.
+    pub fetched: *const i8,
+    /// Fractions of a line, so that fetching is spread over all tiles.
+    pub fetch_step: usize,
     /// From pixel to pixel of the source.
     pub src_stride: isize,
     /// From pixel to pixel of the output.
@@ -105,6 +109,4 @@ pub struct RunAddresses {
     pub residual_step: isize,
     /// How many, at least 1.
     pub tiles: usize,
-    /// From a weight row to the one that is fetched into L2 with it.
-    pub ahead: isize,
 }

@@ -324,7 +324,7 @@ macro_rules! walk {
             start_tile!($tile),
             // The other steps of a tile. `dst` and `residual` count columns and rows of taps.
             "2:",
-            "mov {ahead}, qword ptr [{tile} + {tile_ahead}]",
+            "mov {ahead}, qword ptr [{job} + {fetched}]",
             "mov {residual}, qword ptr [{job} + {rows}]",
             "mov {dst}, qword ptr [{job} + {cols}]",
             "mov {count}, qword ptr [{job} + {run}]",
@@ -337,7 +337,8 @@ macro_rules! walk {
             "3:",
             "vmovdqu64 zmm28, zmmword ptr [{weights}]",
             "vmovdqu64 zmm29, zmmword ptr [{weights} + {panel_stride}]",
-            "prefetcht1 byte ptr [{weights} + {ahead}]",
+            "prefetcht1 byte ptr [{ahead}]",
+            "add {ahead}, qword ptr [{job} + {fetch_step}]",
             step!($tile),
             "add {first}, 4",
             "add {second}, 4",
@@ -364,6 +365,7 @@ macro_rules! walk {
             "mov {weights}, qword ptr [{job} + {job_weights}]",
             "mov {dst}, qword ptr [{tile} + {tile_dst}]",
             "mov {residual}, qword ptr [{tile} + {tile_residual}]",
+            "mov qword ptr [{job} + {fetched}], {ahead}",
             "mov {ahead}, {tile}",
             "dec qword ptr [{tile} + {tiles}]",
             "jnz 6f",
@@ -413,7 +415,8 @@ macro_rules! walk {
             tile_src = const offset_of!(RunAddresses, src),
             tile_dst = const offset_of!(RunAddresses, dst),
             tile_residual = const offset_of!(RunAddresses, residual),
-            tile_ahead = const offset_of!(RunAddresses, ahead),
+            fetched = const offset_of!(TileJob, fetched),
+            fetch_step = const offset_of!(TileJob, fetch_step),
             src_step = const offset_of!(RunAddresses, src_step),
             dst_step = const offset_of!(RunAddresses, dst_step),
             residual_step = const offset_of!(RunAddresses, residual_step),
@@ -457,19 +460,20 @@ macro_rules! walk_by_epilogue {
     };
 }
 
-/// Computes runs of tiles of `pixels` pixels ([`TILE_PIXELS`] or [`NARROW_TILE_PIXELS`]) into bytes, one after another. The runs are used up.
+/// Computes runs of tiles of `pixels` pixels ([`TILE_PIXELS`] or [`NARROW_TILE_PIXELS`]) into bytes, one after another. The runs are used
+/// up, and what is fetched meanwhile has moved on.
 ///
 /// # Safety
 /// The CPU has AVX512-VNNI. For every tile and each of its pixels the source is readable at all taps, the output writable and a
 /// residual that is added readable for [`TILE_CHANNELS`](super::avx512_vnni_job::TILE_CHANNELS) bytes; the weights are readable at all taps.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub unsafe fn walk(job: &TileJob, runs: &mut [RunAddresses], pixels: usize, epilogue: Epilogue) {
+pub unsafe fn walk(job: &mut TileJob, runs: &mut [RunAddresses], pixels: usize, epilogue: Epilogue) {
     debug_assert!(job.walk.run >= EARLY_STEPS && job.walk.rows > 0 && job.walk.cols > 0);
     debug_assert!(runs.iter().all(|run| run.tiles > 0) && [TILE_PIXELS, NARROW_TILE_PIXELS].contains(&pixels));
     if runs.is_empty() {
         return;
     }
-    let job: *const TileJob = job;
+    let job: *mut TileJob = job;
     // SAFETY: the caller's promise: every load and store is one of a tile's, a panel's, the job's or the runs'. The stack is not used.
     unsafe {
         if pixels == TILE_PIXELS { walk_by_epilogue!(wide, job, runs, epilogue) } else { walk_by_epilogue!(narrow, job, runs, epilogue) }

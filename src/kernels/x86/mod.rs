@@ -15,3 +15,4 @@ pub mod epilogue_avx2;
 pub mod epilogue_avx512;
 pub mod pixel_tiles;
 pub mod roof;
+pub mod weights_ahead;

@@ -41,12 +41,6 @@ impl TileRun {
     pub fn each(self) -> impl Iterator<Item = PixelTile> {
         (0..self.tiles).map(move |index| self.tile.moved(index * self.to_next.row, index * self.to_next.col))
     }
-
-    /// The tiles after the first `tiles`, of which it has more.
-    pub fn after(self, tiles: usize) -> Self {
-        let tile = self.tile.moved(tiles * self.to_next.row, tiles * self.to_next.col);
-        Self { tile, tiles: self.tiles - tiles, to_next: self.to_next }
-    }
 }
 
 impl PixelTile {
@@ -147,15 +141,6 @@ mod tests {
                     assert!(sizes.iter().all(|&pixels| (1..=2 * half).contains(&pixels)));
                 }
             }
-        }
-    }
-
-    #[test]
-    fn a_run_is_its_first_tiles_and_those_after_them() {
-        let run = tile_runs(9, 12, 7).next().unwrap();
-        assert_eq!((run.tiles, run.tile.pixels), (9, 12));
-        for tiles in 0..9 {
-            assert!(run.each().skip(tiles).eq(run.after(tiles).each()));
         }
     }
 
