@@ -13,7 +13,9 @@ mod roofs;
 use resnet50::{LAYERS, Layer};
 use roofs::{clock_hz, fastest, roof_of};
 use rsquant::isa::Isa;
-use rsquant::kernels::{Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, SourceShape, Taps, int8_kernels};
+use rsquant::kernels::{
+    Int8Block, Int8Kernel, Int8Output, Pixels, Requantize, Residual, SourceForm, SourceRuns, SourceShape, Taps, int8_kernels,
+};
 use rsquant::tensor::AlignedBuffer;
 
 /// Pixels of a block: a multiple of every tile.
@@ -138,7 +140,8 @@ impl<'a> Gemm<'a> {
                         // With widening a block's panel is reused, as the driver does.
                         let panel = self.panel.as_mut_ptr().add(if widening { 0 } else { start * row });
                         for pixel in 0..if widening { cols } else { 0 } {
-                            self.kernel.widen(self.src.as_ptr().add((start + pixel) * self.k), panel.add(pixel * row), self.k);
+                            let src = self.src.as_ptr().add((start + pixel) * self.k);
+                            self.kernel.widen(src, SourceRuns::one(self.k), panel.add(pixel * row));
                         }
                         (panel.cast_const(), row)
                     }

@@ -21,7 +21,7 @@ fn main() {
             let one = roof.gops();
             let all = together(roof, threads);
             println!(
-                "{:12} {kind:5} {:24} {one:8.1} GOPS on 1 thread ({:.1} a cycle), {all:8.1} on {threads}",
+                "{:12} {kind:5} {:30} {one:8.1} GOPS on 1 thread ({:.1} a cycle), {all:8.1} on {threads}",
                 isa.name(),
                 roof.name,
                 one / ghz

@@ -652,7 +652,7 @@ typedef struct rsq_step_info {
     char name[RSQ_NAME_BYTES];
     /// The operator as ONNX calls it, such as "Conv".
     char op_type[RSQ_SHORT_NAME_BYTES];
-    /// The kernel that runs it, such as "u8s8s32-6x16-avx2".
+    /// The kernel that runs it, such as "u8s8s32-4x16-avx2".
     char kernel[RSQ_SHORT_NAME_BYTES];
 } rsq_step_info;
 

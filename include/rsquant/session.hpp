@@ -67,7 +67,7 @@ public:
     Outcome<TensorInfo> input(std::size_t index) const { return detail::info(rsq_session_input_info, get(), index); }
     Outcome<TensorInfo> output(std::size_t index) const { return detail::info(rsq_session_output_info, get(), index); }
     Outcome<StepInfo> step(std::size_t index) const { return detail::info(rsq_session_step_info, get(), index); }
-    // The kernel that runs the layer of that name, as LayerInfo has it, such as "u8s8s32-6x16-avx2": the one with the most
+    // The kernel that runs the layer of that name, as LayerInfo has it, such as "u8s8s32-4x16-avx2": the one with the most
     // multiply-accumulates where it takes several operations. Empty if the plan has no such layer, or there is no plan.
     std::string kernel(const std::string& layer) const {
         StepInfo step{};

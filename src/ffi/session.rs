@@ -83,7 +83,7 @@ pub struct rsq_step_info {
     pub name: [c_char; RSQ_NAME_BYTES],
     /// The operator as ONNX calls it, such as "Conv".
     pub op_type: [c_char; RSQ_SHORT_NAME_BYTES],
-    /// The kernel that runs it, such as "u8s8s32-6x16-avx2".
+    /// The kernel that runs it, such as "u8s8s32-4x16-avx2".
     pub kernel: [c_char; RSQ_SHORT_NAME_BYTES],
 }
 

@@ -26,6 +26,7 @@ mod registry;
 pub mod roof;
 mod simd;
 pub mod unary;
+pub mod winograd;
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 mod x86;
 
@@ -33,6 +34,7 @@ pub use block::{DepthwiseBlock, F32Block, Int8Block, Int8Epilogue, Int8Output, P
 pub use f32::{f32_depthwise_kernels, f32_kernels};
 pub use registry::{depthwise_kernels, int8_kernel_by_name, int8_kernels};
 pub use simd::{ByteRange, Clamp, VectorIsa};
+pub use winograd::WinogradKernel;
 #[cfg(all(target_arch = "x86_64", feature = "x86"))]
 pub use x86::{amx_epilogue::AmxEpilogue, amx_int8::Int8Amx};
 
@@ -54,6 +56,24 @@ pub enum SourceForm {
         /// Bytes that a block of panel rows may take, so that it stays in the cache while all weights pass by.
         block_bytes: usize,
     },
+}
+
+/// Source bytes that a panel takes up: runs of the same length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRuns {
+    /// How many.
+    pub count: usize,
+    /// Bytes of a run: a multiple of 4.
+    pub bytes: usize,
+    /// Bytes from a run to the next.
+    pub stride: usize,
+}
+
+impl SourceRuns {
+    /// One run.
+    pub fn one(bytes: usize) -> Self {
+        Self { count: 1, bytes, stride: 0 }
+    }
 }
 
 /// The form of an image of few channels, whose pixels have 4 bytes.
@@ -101,6 +121,11 @@ pub unsafe trait Int8Kernel: Send + Sync {
         SmallImageForm::Pixels
     }
 
+    /// How it computes 3 x 3 convolutions with fewer products, if it can: every way, for the driver to choose from.
+    fn winograd(&self) -> Vec<Box<dyn WinogradKernel>> {
+        Vec::new()
+    }
+
     /// Output pixels that one tile holds; the driver prefers multiples.
     fn tile_pixels(&self) -> usize;
 
@@ -113,13 +138,15 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// Scratch bytes that `run` needs for blocks with that many `k` (taps times padded ic) in all.
     fn scratch_bytes(&self, k: usize) -> usize;
 
-    /// Copies `len` (a multiple of 4) source bytes into the panel form.
+    /// Copies source bytes into the panel form, where the runs follow each other.
     ///
     /// # Safety
-    /// `src` is readable for `len` bytes, `dst` writable for `len * bytes_per_value`.
-    unsafe fn widen(&self, src: *const u8, dst: *mut u8, len: usize) {
-        // SAFETY: the caller's promise, for the form with one byte a value.
-        unsafe { std::ptr::copy_nonoverlapping(src, dst, len) }
+    /// Each of the runs is readable from `src` on, `dst` writable for `bytes_per_value` times their bytes.
+    unsafe fn widen(&self, src: *const u8, runs: SourceRuns, dst: *mut u8) {
+        for run in 0..runs.count {
+            // SAFETY: the caller's promise, for the form with one byte a value.
+            unsafe { std::ptr::copy_nonoverlapping(src.add(run * runs.stride), dst.add(run * runs.bytes), runs.bytes) }
+        }
     }
 
     /// Called once on each thread before its first `run` with blocks of one layer (AMX loads a tile configuration).

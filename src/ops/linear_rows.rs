@@ -83,8 +83,8 @@ impl Step for Int8RowsStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
-        self.product.scratch_bytes()
+    fn scratch_bytes(&self, samples: usize) -> usize {
+        self.product.scratch_bytes(samples)
     }
 
     fn info(&self) -> StepInfo {

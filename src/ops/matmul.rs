@@ -109,7 +109,7 @@ impl Step for MatMulStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         self.shape.panels() * self.shape.panel_floats() * size_of::<f32>()
     }
 

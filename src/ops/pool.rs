@@ -133,7 +133,7 @@ impl Step for PoolStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         self.row_len().max(self.src.layout.inner_stride()) * size_of::<f32>()
     }
 
@@ -182,7 +182,7 @@ impl Step for GlobalAverageStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         self.src.layout.inner_stride() * size_of::<i32>()
     }
 

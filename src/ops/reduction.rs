@@ -59,7 +59,7 @@ impl Step for ReductionStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         2 * self.shape[2] * size_of::<f32>()
     }
 

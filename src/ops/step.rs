@@ -189,8 +189,9 @@ pub trait Step: Send + Sync {
         let _ = (part, samples);
     }
 
-    /// Scratch bytes of one part.
-    fn scratch_bytes(&self) -> usize {
+    /// Scratch bytes of one part of a run on up to so many samples.
+    fn scratch_bytes(&self, samples: usize) -> usize {
+        let _ = samples;
         0
     }
 

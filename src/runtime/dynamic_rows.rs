@@ -95,7 +95,7 @@ impl DynamicRows {
     }
 
     fn part_scratch_bytes(&self) -> usize {
-        round_up(self.product.scratch_bytes(), ALIGNMENT)
+        round_up(self.product.scratch_bytes(usize::MAX), ALIGNMENT)
     }
 
     /// Bytes of a chunk's rows and of its table.

@@ -473,9 +473,12 @@ impl Planner<'_> {
         let planned = |value: ValueId| -> Result<PlannedTensor> { Ok(PlannedTensor { value, tensor: tensor(self.place_of(value)?) }) };
         let inputs = self.graph.inputs.iter().map(|&value| planned(value)).collect::<Result<Vec<_>>>()?;
         let output_dims = self.graph.outputs.iter().map(|&value| Ok(planned(value)?.tensor.layout.dims)).collect::<Result<Vec<_>>>()?;
+        let samples_of = |step: usize| stage_of(step).map_or(chunk_samples, |stage| stage.samples);
+        let scratch = |(step, planned): (usize, &PlannedStep)| planned.step.scratch_bytes(samples_of(step));
+        let scratch_bytes = steps.iter().enumerate().map(scratch).max().unwrap_or(0);
         Ok(Plan {
             arena_bytes,
-            scratch_bytes: steps.iter().map(|planned| planned.step.scratch_bytes()).max().unwrap_or(0),
+            scratch_bytes,
             chunk_samples,
             stages,
             input_dims,

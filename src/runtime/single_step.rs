@@ -83,7 +83,7 @@ impl SingleStep {
     }
 
     fn part_scratch_bytes(&self) -> usize {
-        round_up(self.step.scratch_bytes(), ALIGNMENT)
+        round_up(self.step.scratch_bytes(usize::MAX), ALIGNMENT)
     }
 
     fn stage_bytes(&self) -> usize {

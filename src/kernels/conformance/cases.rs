@@ -172,6 +172,8 @@ pub fn cases(tile: usize) -> Vec<Case> {
         cases.push(Case { values, output: OutputKind::I32, ..deep });
         cases.push(Case { values, rows: 2, ..deep });
         cases.push(Case { values, groups: 1152, tap_rows: 1, tap_cols: 1, cols: tile + 1, ..deep });
+        // More pixels than a kernel may keep something for at a time.
+        cases.push(Case { values, rows: 2, cols: 261, groups: 3, channels: 40, ..Case::plain() });
     }
     // Many full tiles one after another, of one row and of two, with taps that are longer and shorter than a tile's early steps.
     for (rows, cols) in [(9, 4 * tile), (2 * tile + 2, 7), (3, tile + 3)] {

@@ -3,7 +3,7 @@ use super::buffers::{Parameters, activation, pixels, rectangle_bytes, scratch, w
 use super::cases::{Case, Random, cases};
 use super::guarded::{GuardedBuffer, Placement};
 use crate::isa::Isa;
-use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps, reference};
+use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceRuns, SourceShape, Taps, reference};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES, SLACK_BYTES};
 use crate::tensor::round_up;
 
@@ -208,7 +208,7 @@ impl Problem {
                 // SAFETY: the tap lies in the source and in its row of the panel.
                 unsafe {
                     let from = src.as_ptr().add((row * self.src_cols + col) * self.src_pixel);
-                    kernel.widen(from, place.at(pixel / self.cols, pixel % self.cols).add(to), tap_values);
+                    kernel.widen(from, SourceRuns::one(tap_values), place.at(pixel / self.cols, pixel % self.cols).add(to));
                 }
             }
         }
@@ -223,15 +223,17 @@ fn gathered_taps(run: usize) -> Taps {
 }
 
 /// Packed weights from the first valid tap on.
-struct Packed {
-    bytes: Vec<i8>,
-    panel_stride: usize,
+pub struct Packed {
+    /// Panels, and the slack.
+    pub bytes: Vec<i8>,
+    /// Bytes from a panel to the next.
+    pub panel_stride: usize,
     row_stride: usize,
 }
 
 impl Packed {
     /// Packs for a kernel that has `skipped` more rows and columns than the valid ones; those hold rubbish, as does the slack.
-    fn new(problem: &Problem, skipped: usize, slack: usize) -> Self {
+    pub fn new(problem: &Problem, skipped: usize, slack: usize) -> Self {
         let [tap_rows, tap_cols] = problem.taps;
         let tap_bytes = problem.groups * ROW_BYTES;
         let row_stride = (tap_cols + skipped) * tap_bytes;

@@ -8,9 +8,11 @@ mod depthwise;
 mod golden;
 mod guarded;
 mod int8;
+mod winograd;
 
 pub use depthwise::{check_depthwise, check_depthwise_case};
 pub use golden::check_golden;
 #[cfg(test)]
 pub(crate) use guarded::{GuardedBuffer, Placement};
 pub use int8::{check_int8, check_int8_case};
+pub use winograd::check_winograd;

@@ -132,7 +132,7 @@ impl Step for Int8DepthwiseStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         self.tables.scratch_bytes() + self.kernel.scratch_bytes(self.depthwise.taps_len())
     }
 

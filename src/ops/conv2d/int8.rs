@@ -1,12 +1,14 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
 use super::bordered_columns::BorderedColumns;
+use super::gather::Gather;
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use super::small_image::SmallImage;
+use super::winograd::{Winograd, WinogradRun};
 use crate::error::Result;
 use crate::kernels::fetch::fetch_into_l2;
-use crate::kernels::{Int8Block, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
@@ -41,6 +43,8 @@ pub struct Int8ConvStep {
     small_image: Option<SmallImage>,
     /// How an image that is computed by itself is read instead, where its rows are short.
     bordered: Option<BorderedColumns>,
+    /// How the kernel computes it with fewer products, where it does.
+    winograd: Option<Winograd>,
     /// Bytes from one source pixel to the next.
     src_pixel: usize,
     /// How parts share it unless pixels divide evenly.
@@ -64,7 +68,7 @@ impl Int8ConvStep {
         tensors: LayerTensors,
         result: Int8Result,
     ) -> Result<Self> {
-        let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
+        let mut info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
         let geometry = geometry.collapsed();
         let of_source = |geometry: &ConvGeometry, pixel: usize| {
             let groups = geometry.weight_shape().groups_per_tap();
@@ -80,7 +84,10 @@ impl Int8ConvStep {
         let src_pixel = small_image.as_ref().map_or(pixel, SmallImage::pixel_bytes);
         let shape = geometry.weight_shape();
         let k_per_tap = shape.groups_per_tap() * K_GROUP;
-        let form = if small_image.is_some() { SourceForm::Direct } else { kernel.source_form(&of_source(&geometry, src_pixel)) };
+        let form = match small_image {
+            Some(SmallImage::RowPairs(_)) => SourceForm::Direct,
+            _ => kernel.source_form(&of_source(&geometry, src_pixel)),
+        };
         let whole = Region {
             rows: 0..geometry.output[0],
             cols: 0..geometry.output[1],
@@ -111,6 +118,14 @@ impl Int8ConvStep {
             None
         };
         let result = tables.bounded(shape.taps * k_per_tap, result);
+        let winograd = if by_channel || small_image.is_some() || form == SourceForm::Direct {
+            None
+        } else {
+            Winograd::new(kernel.winograd(), &geometry, src_pixel, tables.panel_weights())
+        };
+        if let Some(winograd) = &winograd {
+            info.kernel = winograd.kernel_name();
+        }
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
         Ok(Self {
             info,
@@ -123,6 +138,7 @@ impl Int8ConvStep {
             form,
             small_image,
             bordered,
+            winograd,
             src_pixel,
             split,
             block_pixels,
@@ -141,12 +157,17 @@ impl Int8ConvStep {
     /// with the same tables and they lie side by side in the outputs; read where they lie, every one with the same tables.
     fn images_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
         let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
-        let possible = self.form == SourceForm::Direct || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
+        let possible = self.form == SourceForm::Direct
+            || self.winograd.is_some()
+            || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
         if possible && !self.tables.is_dynamic() && self.small_image.is_none() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
     pub fn ranges(&self, part: Part, samples: usize) -> PartRanges {
+        if let Some(winograd) = &self.winograd {
+            return winograd.ranges(&self.geometry, part);
+        }
         let merged = self.merged(samples * self.tensors.images());
         let (geometry, tile) = (merged.as_ref().unwrap_or(&self.geometry), self.kernel.tile_pixels());
         let split = geometry.split_between(part.count, self.split, tile, self.kernel.pixels_of_weight_pass());
@@ -160,6 +181,7 @@ impl Int8ConvStep {
 
     fn gather_bytes(&self) -> usize {
         match self.form {
+            _ if self.winograd.is_some() => 0,
             SourceForm::Direct => 0,
             SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                 // One row more: a run of zero points, the source of padded taps.
@@ -171,6 +193,16 @@ impl Int8ConvStep {
     fn image_bytes(&self) -> usize {
         let small_image = self.small_image.as_ref().map_or(0, |image| round_up(image.bytes(), 64));
         small_image.max(self.bordered.as_ref().map_or(0, BorderedColumns::bytes))
+    }
+
+    /// What happens to the sums of a whole image, from its first pixel and channel on.
+    fn whole_epilogue(&self, addresses: &ImageAddresses, tables: &ImageTables<'_>, ranges: &PartRanges) -> Int8Epilogue {
+        let (region, class) = &self.regions[0];
+        let (_, mult, bias) = tables.at(*class, 0, 0);
+        let last = ranges.channels.end == self.geometry.out_channels;
+        let padded = if last && matches!(self.result, Int8Result::U8 { .. }) { self.tensors.dst.layout.inner_padding() } else { 0 };
+        let output = self.tensors.int8_output(&self.result, addresses, &self.geometry, region, 0);
+        Int8Epilogue { stored_channels: ranges.channels.end + padded, mult, bias, output }
     }
 
     fn kernel_scratch_bytes(&self) -> usize {
@@ -264,11 +296,19 @@ impl ImageRun<'_> {
     fn run_gathered(&self, bytes_per_value: usize, k_multiple: usize, panel: &mut [u8], kernel_scratch: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
         let shape = geometry.weight_shape();
-        let tap_values = shape.groups_per_tap() * K_GROUP;
         let row_bytes = step.panel_row_values(k_multiple) * bytes_per_value;
         let (padding, panel) = panel.split_at_mut(row_bytes);
-        padding[..tap_values].fill(self.tables.zero_point as u8);
-        let padding = &padding[..tap_values];
+        let padding = &mut padding[..Gather::padding_bytes(geometry)];
+        padding.fill(self.tables.zero_point as u8);
+        let gather = Gather {
+            kernel: &*step.kernel,
+            geometry,
+            src: self.addresses.src,
+            image_bytes: step.tensors.src_image_bytes(),
+            pixel_bytes: step.src_pixel,
+            bytes_per_value,
+            padding,
+        };
         let taps = Taps {
             rows: 1,
             cols: 1,
@@ -287,9 +327,8 @@ impl ImageRun<'_> {
         for group in 0..geometry.groups {
             for start in (first..last).step_by(step.block_pixels) {
                 let end = (start + step.block_pixels).min(last);
-                for (pixel, row) in (start..end).zip(panel.chunks_exact_mut(row_bytes)) {
-                    self.gather_pixel(pixel, group, bytes_per_value, padding, row);
-                }
+                // SAFETY: the step's source, which nobody writes; the arena pads what follows its last pixel.
+                unsafe { gather.run(start..end, group, row_bytes, panel) };
                 let (row, col) = (start / width, start % width);
                 let piece = Region { rows: row..row + 1, cols: col..col + (end - start), ..region.clone() };
                 let src = Pixels { start: panel.as_ptr(), row_stride: 0, col_stride: row_bytes as isize };
@@ -298,34 +337,6 @@ impl ImageRun<'_> {
                 unsafe { step.kernel.run(&block, kernel_scratch) };
             }
         }
-    }
-
-    /// All taps of one output pixel, in `k` order, into a panel row; padding is the zero point.
-    fn gather_pixel(&self, pixel: usize, group: usize, bytes_per_value: usize, padding: &[u8], row: &mut [u8]) {
-        let (step, geometry) = (self.step, self.geometry);
-        let (image, pixel) = (pixel / geometry.output_pixels(), pixel % geometry.output_pixels());
-        let src = self.addresses.src.wrapping_add(image * step.tensors.src_image_bytes());
-        let (out_row, out_col) = (pixel / geometry.output[1], pixel % geometry.output[1]);
-        let pixel_bytes = pixel_bytes(&step.tensors.src);
-        let tap_values = padding.len();
-        let inside = |axis: usize, out: usize, tap: usize| {
-            let at = (out * geometry.strides[axis] + tap * geometry.dilations[axis]) as isize - geometry.pad_begin[axis] as isize;
-            (0..geometry.input[axis] as isize).contains(&at)
-        };
-        let mut to = 0;
-        for tap_row in 0..geometry.kernel[0] {
-            let row_inside = inside(0, out_row, tap_row);
-            for tap_col in 0..geometry.kernel[1] {
-                let at = geometry.src_pixel(out_row, out_col, tap_row, tap_col) * pixel_bytes as isize;
-                let valid = row_inside && inside(1, out_col, tap_col);
-                let from = if valid { src.wrapping_offset(at + (group * geometry.weight_shape().ic) as isize) } else { padding.as_ptr() };
-                // SAFETY: the tap lies inside the input (its last group may reach up to 3 bytes into what follows the
-                // pixel, which the arena's padding holds) or is the run of zero points; the row has room for every tap.
-                unsafe { step.kernel.widen(from, row.as_mut_ptr().add(to), tap_values) };
-                to += tap_values * bytes_per_value;
-            }
-        }
-        row[to..].fill(0);
     }
 }
 
@@ -347,12 +358,29 @@ impl Step for Int8ConvStep {
         let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let (panel, rest) = rest.split_at_mut(self.gather_bytes());
-        let rewritten = &mut rest[..self.image_bytes()];
+        let (rewritten, rest) = rest.split_at_mut(self.image_bytes());
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let mut addresses = self.tensors.at(run.memory, image);
+            if let Some(winograd) = &self.winograd {
+                let run = WinogradRun {
+                    geometry,
+                    panels: self.tables.panels(),
+                    tables,
+                    class: self.regions[0].1,
+                    ranges: &ranges,
+                    images: together,
+                    image: |index: usize| {
+                        let addresses = self.tensors.at(run.memory, image + index);
+                        (addresses, self.whole_epilogue(&addresses, &tables, &ranges))
+                    },
+                };
+                // SAFETY: the step's tensors: parts write disjoint places, and nobody writes the source.
+                unsafe { winograd.run(&run, rest) };
+                continue;
+            }
             if let Some(small_image) = &self.small_image {
                 // SAFETY: an image of the source, which nobody writes during this step.
                 let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
@@ -391,8 +419,10 @@ impl Step for Int8ConvStep {
         self.tables.fetch(class, ranges.channels.start, panels * PANEL_CHANNELS);
     }
 
-    fn scratch_bytes(&self) -> usize {
-        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.image_bytes()
+    fn scratch_bytes(&self, samples: usize) -> usize {
+        let images = samples.saturating_mul(self.tensors.images());
+        let winograd = self.winograd.as_ref().map_or(0, |winograd| winograd.scratch_bytes(images));
+        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.image_bytes() + winograd
     }
 
     fn info(&self) -> StepInfo {

@@ -152,6 +152,11 @@ impl ChannelTables {
         self.classes.iter().position(class)
     }
 
+    /// The weights of all packed panels, and what pads them.
+    pub fn panel_weights(&self) -> &[i8] {
+        bytemuck::cast_slice(&self.weights.panels[..])
+    }
+
     /// Packed panels.
     pub fn panels(&self) -> *const i8 {
         self.weights.panels.as_ptr().cast()

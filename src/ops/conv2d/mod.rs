@@ -7,12 +7,14 @@ mod bordered_columns;
 mod dense_rows;
 mod depthwise;
 mod f32;
+mod gather;
 mod geometry;
 mod int8;
 mod int8_channels;
 mod placement;
 mod row_pairs;
 mod small_image;
+mod winograd;
 
 pub use depthwise::{F32DepthwiseStep, Int8DepthwiseStep};
 pub use f32::F32ConvStep;

@@ -158,7 +158,7 @@ impl Step for RecurrentStep {
         result
     }
 
-    fn scratch_bytes(&self) -> usize {
+    fn scratch_bytes(&self, _samples: usize) -> usize {
         self.sizes.total()
     }
 

@@ -3,7 +3,9 @@ use super::BLOCK_ROWS;
 use crate::error::{Error, Result};
 use crate::kernels::quantize::{Quantizer, quantize, quantize_offset_first};
 use crate::kernels::recurrent_cells::scale_row;
-use crate::kernels::{F32Block, F32Kernel, Int8Block, Int8Kernel, Int8Output, Pixels, SourceForm, SourceShape, Taps, VectorIsa};
+use crate::kernels::{
+    F32Block, F32Kernel, Int8Block, Int8Kernel, Int8Output, Pixels, SourceForm, SourceRuns, SourceShape, Taps, VectorIsa,
+};
 use crate::ops::conv2d::{ImageQParams, Int8Weights};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, WeightShape};
 use crate::quantize::{DynamicQuantization, DynamicRule, QParams};
@@ -164,7 +166,9 @@ impl Product {
                 match form {
                     SourceForm::Direct => values.copy_from_slice(plain),
                     // SAFETY: `plain` is `len` bytes, a multiple of 4, and `values` holds as many of the kernel's values.
-                    SourceForm::Gathered { .. } => unsafe { matrix.kernel.widen(plain.as_ptr(), values.as_mut_ptr(), plain.len()) },
+                    SourceForm::Gathered { .. } => unsafe {
+                        matrix.kernel.widen(plain.as_ptr(), SourceRuns::one(plain.len()), values.as_mut_ptr());
+                    },
                 }
                 padding.fill(0);
             }

@@ -51,6 +51,67 @@ fn no_byte_outside_a_callers_tensors_is_touched_on_any_instruction_set() {
     }
 }
 
+/// A convolution's result for two samples with `threads` threads below `max_isa`, and the kernel's name.
+fn convolved(weights: &PackedWeights, sizes: ConvSizes, threads: usize, max_isa: Isa) -> (Vec<u8>, &'static str) {
+    let context = Context::new(ContextOptions { threads, max_isa: Some(max_isa), ..ContextOptions::default() }).unwrap();
+    let bytes = OperatorOutput::U8(QuantizedType { qparams: QParams { scale: 9.0, zero_point: 101 }, low: 0, high: 255 });
+    let operator = Operator::conv2d(&context, weights, options(bytes), sizes).unwrap();
+    let [src, dst, residual] = operator.spans(2).unwrap();
+    let (src, residual, mut dst) = (pattern(src), pattern(residual), vec![0; dst]);
+    operator.run(2, OperatorTensors { src: &src, residual: Some(&residual), dst: &mut dst }, None).unwrap();
+    (dst, operator.info().kernel)
+}
+
+#[test]
+fn convolutions_of_all_shapes_have_the_bits_of_portable_code() {
+    let plain = ConvSizes { input: [9, 8], strides: [1; 2], dilations: [1; 2], padding: [1; 4] };
+    let mut shapes = Vec::new();
+    // By tiles of 4 x 4 or 2 x 2 outputs, with every rest; parts of rows, of channels, of both; runs of several tiles.
+    for (in_channels, out_channels) in [(32, 16), (32, 40), (160, 33), (96, 100)] {
+        for input in [[4, 4], [5, 9], [8, 7], [7, 23], [2, 2], [1, 30], [3, 5]] {
+            shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { input, ..plain }));
+        }
+        shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { padding: [0, 1, 2, 0], ..plain }));
+        shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { padding: [3, 0, 0, 4], ..plain }));
+    }
+    shapes.push((32, 16, 1, [3, 3], ConvSizes { input: [40, 41], ..plain }));
+    // By gathered panels and where pixels lie: strides, dilations, groups, few channels, kernels of other sizes.
+    for (in_channels, out_channels, groups) in [(32, 32, 1), (3, 20, 1), (1, 5, 1), (24, 18, 3), (5, 7, 1)] {
+        for kernel in [[1, 1], [3, 3], [2, 5], [7, 7]] {
+            for (strides, dilations) in [([1, 1], [2, 2]), ([2, 2], [1, 1]), ([2, 1], [1, 3])] {
+                shapes.push((
+                    in_channels,
+                    out_channels,
+                    groups,
+                    kernel,
+                    ConvSizes { strides, dilations, padding: [3, 2, 1, 4], input: [15, 18] },
+                ));
+            }
+        }
+    }
+    let mut kernels = std::collections::BTreeSet::new();
+    for (in_channels, out_channels, groups, kernel, sizes) in shapes {
+        let weights = packed(WeightSizes { out_channels, in_channels, groups, kernel });
+        let (expected, _) = convolved(&weights, sizes, 1, Isa::Portable);
+        for isa in Isa::ALL.into_iter().filter(|&isa| isa <= Isa::detected()) {
+            for threads in [1, 2, 3] {
+                let (got, name) = convolved(&weights, sizes, threads, isa);
+                assert!(
+                    got == expected,
+                    "{isa}, {threads} threads, {in_channels} to {out_channels} by {groups}, {kernel:?}, {sizes:?}: {name}"
+                );
+                kernels.insert(name);
+            }
+        }
+    }
+    println!("RAN: {kernels:?}");
+    if Isa::detected() >= Isa::Avx2 {
+        for side in ["winograd2", "winograd4"] {
+            assert!(kernels.iter().any(|name| name.contains(side)), "no layer by {side}: {kernels:?}");
+        }
+    }
+}
+
 #[test]
 fn sizes_beyond_the_values_are_refused_before_memory_is_asked_for() {
     for out_channels in [1 << 40, 1 << 55, usize::MAX / 64] {
