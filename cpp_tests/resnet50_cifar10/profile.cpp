@@ -10,7 +10,7 @@ namespace harness {
 namespace {
 
 constexpr std::size_t kWarmUps = 3, kRuns = 10;
-constexpr double kMeasureMs = 3000;
+constexpr double kWarmUpMs = 1000, kMeasureMs = 3000;
 
 double roof_of(const rsquant::Roof& roof, Mode mode) { return mode == Mode::fp32 ? roof.f32_gops : roof.int8_gops; }
 
@@ -49,7 +49,7 @@ std::string summary(const ModelProfile& profile) {
 
 ModelProfile profile_model(const Engine& engine, const Candidate& candidate, const Images& images, std::size_t batch) {
     Workload workload(engine, candidate, images, batch, true);
-    workload.times(kWarmUps, 0);
+    workload.times(kWarmUps, kWarmUpMs);
     const double before = roof_of(engine.context().measure_roof(), candidate.mode);
     rsquant::Session& session = workload.session();
     session.reset_profile();
@@ -76,10 +76,10 @@ ModelProfile profile_model(const Engine& engine, const Candidate& candidate, con
 
 std::string profile_table(const ModelProfile& profile) {
     std::string text = summary(profile) + "\n";
-    text += printed("%-34s %-14s %-26s %9s %9s %7s %7s %9s %9s\n", "layer", "operator", "kernel", "MOP", "us/image", "GOPS", "roof", "act. KB", "wts. KB");
+    text += printed("%-34s %-14s %-27s %9s %9s %7s %7s %9s %9s\n", "layer", "operator", "kernel", "MOP", "us/image", "GOPS", "roof", "act. KB", "wts. KB");
     for (const LayerCost& layer : profile.layers) {
         const std::string share = layer.roof_share > 0 ? printed("%.1f %%", 100 * layer.roof_share) : "";
-        text += printed("%-34.34s %-14.14s %-26.26s %9.2f %9.2f %7.1f %7s %9.1f %9.1f\n", layer.name.c_str(), layer.op_type.c_str(),
+        text += printed("%-34.34s %-14.14s %-27.27s %9.2f %9.2f %7.1f %7s %9.1f %9.1f\n", layer.name.c_str(), layer.op_type.c_str(),
                         layer.kernel.c_str(), layer.mega_ops, layer.microseconds, layer.gops, share.c_str(), layer.activation_bytes / 1e3,
                         layer.weight_bytes / 1e3);
     }
