@@ -78,9 +78,11 @@ impl ConvGeometry {
         Self { input: [1, pixels], output: [1, pixels], pad_begin: [0, 0], ..self }
     }
 
-    /// Whether samples that lie one after another can be one longer row of pixels.
+    /// Whether each output pixel is made of the source pixel in its place, along one row: samples that lie one after another can be one
+    /// longer row of pixels.
     pub fn is_row(&self) -> bool {
-        self.input[0] == 1 && self.output == self.input && self.kernel == [1, 1]
+        let own_pixels = self.kernel == [1, 1] && self.strides == [1, 1] && self.pad_begin == [0, 0];
+        self.input[0] == 1 && self.output == self.input && own_pixels
     }
 
     /// The same with a row of `pixels`; only where [`ConvGeometry::is_row`].

@@ -89,6 +89,11 @@ fn convolutions_of_all_shapes_have_the_bits_of_portable_code() {
             }
         }
     }
+    // One row of outputs as long as the source's, but not made of the pixels in their places.
+    for (strides, padding) in [([2, 1], [1, 0, 0, 0]), ([1, 2], [0, 1, 0, 1]), ([3, 2], [0, 1, 0, 1])] {
+        shapes.push((32, 40, 1, [1, 1], ConvSizes { input: [1, 3], strides, padding, ..plain }));
+        shapes.push((4, 5, 1, [1, 1], ConvSizes { input: [1, 3], strides, padding, ..plain }));
+    }
     let mut kernels = std::collections::BTreeSet::new();
     for (in_channels, out_channels, groups, kernel, sizes) in shapes {
         let weights = packed(WeightSizes { out_channels, in_channels, groups, kernel });
