@@ -1,6 +1,7 @@
 #include "profile.hpp"
 
 #include "bar_chart.hpp"
+#include "line_round_trip.hpp"
 #include "workload.hpp"
 
 #include <algorithm>
@@ -42,7 +43,8 @@ std::string summary(const ModelProfile& profile) {
     if (profile.roof_gops > 0) {
         text += printed(", %.1f %% of the roof of %.0f GOPS", 100 * profile.roof_share, profile.roof_gops);
     }
-    return text + printed("; threads waited %.1f %% of the time", 100 * profile.waiting_share);
+    text += printed("; threads waited %.1f %% of the time", 100 * profile.waiting_share);
+    return profile.round_trip_ns > 0 ? text + printed(", a cache line goes there and back in %.0f ns", profile.round_trip_ns) : text;
 }
 
 }  // namespace
@@ -51,6 +53,7 @@ ModelProfile profile_model(const Engine& engine, const Candidate& candidate, con
     Workload workload(engine, candidate, images, batch, true);
     workload.times(kWarmUps, kWarmUpMs);
     const double before = roof_of(engine.context().measure_roof(), candidate.mode);
+    const double round_trip_ns = engine.threads() > 1 ? line_round_trip_ns() : 0;
     rsquant::Session& session = workload.session();
     session.reset_profile();
     workload.times(kRuns, kMeasureMs);
@@ -61,6 +64,7 @@ ModelProfile profile_model(const Engine& engine, const Candidate& candidate, con
     profile.mode = candidate.mode;
     profile.batch = batch;
     profile.threads = engine.threads();
+    profile.round_trip_ns = round_trip_ns;
     profile.roof_gops = (before + after) / 2;
     profile.img_per_s = 1e9 * static_cast<double>(total.runs * batch) / static_cast<double>(std::max<std::uint64_t>(total.wall_ns, 1));
     double mega_ops = 0, busy_ns = 0;

@@ -28,6 +28,7 @@ struct ModelProfile {
     double roof_gops = 0;          // of all threads, measured before the runs; 0: unknown
     double roof_share = 0;         // of the whole run
     double waiting_share = 0;      // threads' time outside of layers
+    double round_trip_ns = 0;      // of a cache line between two threads, before the runs; 0: one thread
     std::vector<LayerCost> layers;
 };
 

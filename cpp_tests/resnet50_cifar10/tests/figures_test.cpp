@@ -1,4 +1,5 @@
 #include "json.hpp"
+#include "line_round_trip.hpp"
 #include "metrics.hpp"
 #include "png.hpp"
 #include "results.hpp"
@@ -63,6 +64,12 @@ TEST_CASE("probabilities sum to one, and large logits do not overflow") {
     CHECK(p[0] == doctest::Approx(p[1]));
     CHECK(p[2] == doctest::Approx(p[0] / std::exp(1.0)));
     CHECK(p[0] + p[1] + p[2] == doctest::Approx(1));
+}
+
+TEST_CASE("a cache line takes some time between two threads") {
+    const double ns = line_round_trip_ns();
+    CHECK(ns > 0);
+    CHECK(std::isfinite(ns));
 }
 
 TEST_CASE("median of odd, even and no values") {
