@@ -19,7 +19,7 @@ use rsquant::kernels::{
 use rsquant::tensor::AlignedBuffer;
 
 /// Pixels of a block: a multiple of every tile.
-const BLOCK_PIXELS: usize = 256;
+const BLOCK_PIXELS: usize = 252;
 
 fn main() {
     println!("clock {:.2} GHz", clock_hz() / 1e9);

@@ -1,8 +1,9 @@
 //! How many samples of a chunk pass each step at a time.
 //!
 //! Early layers have large images and small weights: one sample at a time stays in the cache. Late layers have small images
-//! and large weights: several samples share one pass over the weights, and fill the kernels' tiles. So a plan is a row of
-//! stages, each with its number of samples; what one stage hands to the next is kept for the whole chunk.
+//! and large weights: several samples share one pass over the weights, and fill the kernels' tiles. Weights that are read once are worth
+//! more there than images that stay in L2: these come back from the last-level cache in the order in which they are read. So a plan is a
+//! row of stages, each with its number of samples; what one stage hands to the next is kept for the whole chunk.
 use std::ops::Range;
 
 /// Steps that a chunk's samples pass `samples` at a time.
@@ -14,8 +15,8 @@ pub struct Stage {
     pub samples: usize,
 }
 
-/// Bytes of activations that a stage's samples may hold together: they share an L2 of 1 MB and more with a panel of weights.
-const STAGE_BYTES: usize = 1 << 20;
+/// Bytes of activations that a stage's samples may hold together: a core's share of a last-level cache.
+const STAGE_BYTES: usize = 3 << 20;
 /// Samples of a stage at most: what is left of the weights' traffic is small then.
 const STAGE_SAMPLES: usize = 8;
 /// Weights below which a pass over them costs nothing that is worth a stage of its own.
@@ -25,29 +26,30 @@ const LARGE_WEIGHT_BYTES: usize = 1 << 20;
 /// constants, for chunks of up to `most` samples. Numbers of samples are powers of two and never fall.
 pub fn stages(live_bytes: &[usize], weight_bytes: &[usize], most: usize) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
-    let (mut largest, mut end, mut weights, mut samples) = (0, live_bytes.len(), 0, usize::MAX);
+    let (mut largest, mut end, mut weights, mut live, mut samples) = (0, live_bytes.len(), 0, 0, usize::MAX);
     for step in (0..live_bytes.len()).rev() {
         largest = live_bytes[step].max(largest);
         let fitting = (STAGE_BYTES / largest.max(1)).clamp(1, STAGE_SAMPLES.min(most.max(1)));
         let fitting = 1 << fitting.ilog2();
         if fitting < samples {
-            close(&mut stages, step + 1..end, samples, weights);
-            (end, weights, samples) = (step + 1, 0, fitting);
+            close(&mut stages, step + 1..end, samples, weights, live);
+            (end, weights, live, samples) = (step + 1, 0, 0, fitting);
         }
         weights += weight_bytes[step];
+        live += live_bytes[step];
     }
-    close(&mut stages, 0..end, samples, weights);
+    close(&mut stages, 0..end, samples, weights, live);
     stages.reverse();
     stages
 }
 
 /// Adds a stage in front of `stages` (which are in reverse), or gives its steps to the one before it in execution order where
-/// its weights are small: that one takes fewer samples at a time, which always fits.
-fn close(stages: &mut Vec<Stage>, steps: Range<usize>, samples: usize, weights: usize) {
+/// its weights are small, by themselves or beside its images: that one takes fewer samples at a time, which always fits.
+fn close(stages: &mut Vec<Stage>, steps: Range<usize>, samples: usize, weights: usize, live: usize) {
     if steps.is_empty() {
         return;
     }
-    let samples = if weights < LARGE_WEIGHT_BYTES { 1 } else { samples };
+    let samples = if weights < LARGE_WEIGHT_BYTES || weights < live / 2 { 1 } else { samples };
     match stages.last_mut() {
         // Numbers must not fall from a stage to the next.
         Some(later) if later.samples <= samples => {
@@ -69,11 +71,20 @@ mod tests {
 
     #[test]
     fn large_images_pass_alone_and_large_weights_serve_several_samples() {
-        let live = [MB, MB, MB / 4, MB / 4, MB / 8, MB / 16];
+        let live = [3 * MB, 3 * MB, MB / 2, MB / 2, MB / 4, MB / 8];
         let weights = [0, 10_000, 2 * MB, 2 * MB, 2 * MB, 3 * MB];
         assert_eq!(counts(&live, &weights, 16), [(0..2, 1), (2..4, 4), (4..6, 8)]);
         assert_eq!(counts(&live, &weights, 2), [(0..2, 1), (2..6, 2)]);
         assert_eq!(counts(&live, &weights, 1), [(0..6, 1)]);
+    }
+
+    #[test]
+    fn weights_that_are_small_beside_the_images_are_read_for_each_sample() {
+        let live = [MB, MB, MB, MB, MB, MB / 4];
+        let weights = [MB / 4, MB / 4, MB / 4, MB / 4, MB / 4, 2 * MB];
+        assert_eq!(counts(&live, &weights, 16), [(0..5, 1), (5..6, 8)]);
+        let weights = [MB; 6];
+        assert_eq!(counts(&live, &weights, 16), [(0..5, 2), (5..6, 8)]);
     }
 
     #[test]
@@ -88,7 +99,7 @@ mod tests {
             assert_eq!(stages.last().map(|stage| stage.steps.end), Some(7));
             assert!(stages.windows(2).all(|pair| pair[0].steps.end == pair[1].steps.start && pair[0].samples <= pair[1].samples));
             for stage in &stages {
-                assert!(stage.samples <= most && stage.steps.clone().all(|step| stage.samples == 1 || live[step] * stage.samples <= MB));
+                assert!(stage.samples <= most && stage.steps.clone().all(|step| stage.samples == 1 || live[step] * stage.samples <= STAGE_BYTES));
             }
         }
     }
