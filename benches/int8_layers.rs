@@ -10,7 +10,8 @@ use roofs::{fastest, roof_of};
 use rsquant::graph::{Bounds, QuantizedType};
 use rsquant::isa::Isa;
 use rsquant::pipeline::{
-    Context, ContextOptions, ConvSizes, Operator, OperatorOptions, OperatorOutput, OperatorTensors, PackedWeights, WeightSizes, WeightValues,
+    Context, ContextOptions, ConvSizes, Operator, OperatorOptions, OperatorOutput, OperatorTensors, PackedWeights, WeightSizes,
+    WeightValues,
 };
 use rsquant::quantize::QParams;
 
@@ -113,7 +114,8 @@ struct Tensors {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let (numbers, words): (Vec<_>, Vec<_>) = words.iter().partition(|word| word.parse::<usize>().is_ok());
-    let images: Vec<usize> = if numbers.is_empty() { vec![1, 8] } else { numbers.iter().map(|word| word.parse().expect("a number")).collect() };
+    let images: Vec<usize> =
+        if numbers.is_empty() { vec![1, 8] } else { numbers.iter().map(|word| word.parse().expect("a number")).collect() };
     let Some(roof) = roof_of(Isa::detected()) else { return println!("portable code has no roof") };
     println!("roof of {}: {roof}", Isa::detected());
     let context = Context::new(ContextOptions { threads: 1, ..ContextOptions::default() }).expect("a context");
@@ -140,7 +142,11 @@ fn main() {
                 .for_each(|(value, sum)| *sum += count * value);
         }
         let [ideal, near, far] = sums;
-        println!("{images} x all near {near:.0} us, {:.1} % of roof    far {far:.0} us, {:.1} %", 100.0 * ideal / near, 100.0 * ideal / far);
+        println!(
+            "{images} x all near {near:.0} us, {:.1} % of roof    far {far:.0} us, {:.1} %",
+            100.0 * ideal / near,
+            100.0 * ideal / far
+        );
     }
 }
 

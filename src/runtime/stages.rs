@@ -99,7 +99,10 @@ mod tests {
             assert_eq!(stages.last().map(|stage| stage.steps.end), Some(7));
             assert!(stages.windows(2).all(|pair| pair[0].steps.end == pair[1].steps.start && pair[0].samples <= pair[1].samples));
             for stage in &stages {
-                assert!(stage.samples <= most && stage.steps.clone().all(|step| stage.samples == 1 || live[step] * stage.samples <= STAGE_BYTES));
+                assert!(
+                    stage.samples <= most
+                        && stage.steps.clone().all(|step| stage.samples == 1 || live[step] * stage.samples <= STAGE_BYTES)
+                );
             }
         }
     }

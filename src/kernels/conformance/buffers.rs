@@ -157,9 +157,11 @@ impl Parameters {
                 let residual = residual.map(|src| Residual { src, zero_point, ratio });
                 Int8Output::U8 { dst, residual, requantize: self.requantize }
             }
-            // A fused ReLU6, or no activation.
-            OutputKind::F32 if self.cols % 2 == 1 => Int8Output::F32 { dst, residual, low: 0.0, high: 6.0 },
-            OutputKind::F32 => Int8Output::F32 { dst, residual, low: f32::NEG_INFINITY, high: f32::INFINITY },
+            // A fused ReLU6, a ReLU, or no activation.
+            OutputKind::F32 => {
+                let (low, high) = [(f32::NEG_INFINITY, f32::INFINITY), (0.0, 6.0), (0.0, f32::INFINITY)][self.cols % 3];
+                Int8Output::F32 { dst, residual, low, high }
+            }
             OutputKind::I32 => Int8Output::I32 { dst },
         }
     }

@@ -179,7 +179,9 @@ pub fn cases(tile: usize) -> Vec<Case> {
     for (rows, cols) in [(9, 4 * tile), (2 * tile + 2, 7), (3, tile + 3)] {
         for (groups, tap_rows, tap_cols) in [(5, 1, 1), (6, 1, 1), (7, 7, 1), (9, 3, 3), (16, 1, 2)] {
             let many = Case { rows, cols, groups, tap_rows, tap_cols, channels: 64, src_gap: 4, ..Case::plain() };
-            cases.extend([many, Case { residual: true, stride: 2, skipped_taps: 1, ends: (7, 7, 101), ..many }]);
+            let added = Case { residual: true, stride: 2, skipped_taps: 1, ends: (7, 7, 101), ..many };
+            let floats = |case| Case { output: OutputKind::F32, ..case };
+            cases.extend([many, added, floats(many), floats(added)]);
         }
     }
     // The same with what epilogues have code of their own for: zero points of 0 and whole ranges, and rows that leave narrower tiles.
@@ -188,6 +190,7 @@ pub fn cases(tile: usize) -> Vec<Case> {
             let (groups, taps) = if seed % 2 == 0 { (16, 1) } else { (7, 2) };
             let case = Case { rows, cols, groups, tap_rows: taps, tap_cols: taps, channels: 64, ends, seed, ..Case::plain() };
             cases.extend([case, Case { residual: true, ..case }]);
+            cases.extend([false, true].map(|residual| Case { residual, output: OutputKind::F32, ..case }));
         }
     }
     let mut random = Random::new(2024);

@@ -1,6 +1,7 @@
 //! `u8s8s32-14x32-avx512_vnni`: u8 activations times s8 weights by 512-bit `vpdpbusd`, 14 pixels x 32 channels a tile.
 //!
-//! Tiles of 14 and 12 pixels and whole panels that become bytes, nearly all of them, are computed by `avx512_vnni_walk`; the others here.
+//! Tiles of 14 and 12 pixels and whole panels that become bytes or floats, nearly all of them, are computed by `avx512_vnni_walk` (told by
+//! `avx512_vnni_runs`); the others here.
 //!
 //! Tile: 28 accumulators, 2 weight rows and 1 broadcast of 4 activation bytes take 31 of the 32 registers. The broadcast
 //! serves both weight rows (never the embedded `{1to16}` form, a load for each product), so 28 products cost 16 loads.
@@ -20,25 +21,19 @@
 //! Preconditions: valid taps only. Tails: tiles of 1 to 13 pixels, and of one panel, are compiled apart; channels past
 //! the stored ones are computed from the panel's zero weights and masked. Overflow: `vpdpbusd` wraps and never saturates,
 //! and `k <= 65793` keeps the sum within i32.
-use super::avx512_vnni_job::{
-    Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, PACKED_ORDER, RunAddresses, TILE_PANELS, TILE_PIXELS, TapWalk, TileJob,
-};
-use super::avx512_vnni_walk::walk;
+use super::avx512_vnni_job::{TILE_PANELS, TILE_PIXELS};
+use super::avx512_vnni_runs::{WalkedTiles, pixel_address};
 use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
 use super::pixel_tiles::{PixelTile, TileRun, along_longer_side, tile_runs};
 use super::weights_ahead::{WeightsAhead, fetch_tables};
 use crate::isa::{Avx512Vnni, Isa};
-use crate::kernels::{
-    Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Pixels, Position, Requantize, Residual, SmallImageForm, SourceForm, SourceShape,
-};
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Position, Residual, SmallImageForm, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
-/// Runs of tiles that are handed to the assembly together.
-const WALKED_RUNS: usize = 16;
 
 /// Accumulators of a tile up to which each would wait for its last product: a product takes about 4 cycles, and two begin in each.
 const FEW_CHAINS: usize = 6;
@@ -86,7 +81,7 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
         let block = along_longer_side(block, SEGMENT_PIXELS);
         let epilogue = block.epilogue();
         let panels = block.stored_channels.div_ceil(PANEL_CHANNELS);
-        let mut walked = WalkedBytes::of(&block);
+        let mut walked = WalkedTiles::of(&block);
         let tiles = tile_runs(block.rows, block.cols, SEGMENT_PIXELS).map(|run| run.tiles).sum();
         for panel in (0..panels).step_by(TILE_PANELS) {
             let by_pixels = if panel + 1 < panels { &TILES_OF_TWO } else { &TILES_OF_ONE };
@@ -117,158 +112,6 @@ struct Job<'a> {
     epilogue: &'a Int8Epilogue,
     panel: usize,
     coming: &'a WeightsAhead,
-}
-
-/// Tiles of 14 and 12 pixels of whole panels that become bytes: most of most layers.
-struct WalkedBytes {
-    job: TileJob,
-    epilogue: Epilogue,
-    dst: Pixels<*mut u8>,
-    residual: Option<Pixels<*const u8>>,
-}
-
-impl WalkedBytes {
-    /// For a block whose floats stay within i32, and whose taps are long enough.
-    fn of(block: &Int8Block) -> Option<Self> {
-        let Int8Output::U8 { dst, residual, requantize } = &block.output else { return None };
-        let taps = &block.taps;
-        let run_bytes = (taps.run * K_GROUP) as isize;
-        let walk = TapWalk {
-            run: taps.run,
-            rows: taps.rows,
-            cols: taps.cols,
-            src_to_next_col: taps.src_col_stride - run_bytes,
-            src_to_next_row: taps.src_row_stride - (taps.cols as isize - 1) * taps.src_col_stride - run_bytes,
-            weights_to_next_col: taps.weight_col_stride as isize - (taps.run * ROW_BYTES) as isize,
-            weights_to_next_row: taps.weight_row_stride as isize
-                - (taps.cols as isize - 1) * taps.weight_col_stride as isize
-                - (taps.run * ROW_BYTES) as isize,
-        };
-        let possible = requantize.within_i32 && taps.run >= EARLY_STEPS && taps.rows > 0 && taps.cols > 0;
-        let added = residual.as_ref().map(|residual| if residual.zero_point == 0 { Added::From0 } else { Added::FromAny });
-        let whole_range = requantize.zero_point == 0 && requantize.low <= 0.0 && requantize.high >= 255.0;
-        possible.then(|| Self {
-            epilogue: Epilogue { added, whole_range },
-            job: tile_job(block, walk, dst.col_stride, residual.as_ref(), requantize),
-            dst: *dst,
-            residual: residual.as_ref().map(|residual| residual.src),
-        })
-    }
-
-    /// The tiles of two panels; those that the assembly has no code for by `one_by_one`.
-    ///
-    /// # Safety
-    /// The CPU has AVX512-VNNI; the tiles are the block's, of whose panels two from `panel` on are stored.
-    unsafe fn run(
-        &mut self,
-        block: &Int8Block,
-        panel: usize,
-        runs: impl Iterator<Item = TileRun>,
-        coming: &WeightsAhead,
-        one_by_one: impl Fn(PixelTile),
-    ) {
-        let channel = panel * PANEL_CHANNELS;
-        let job = &mut self.job;
-        job.weights = block.weights.wrapping_add(panel * block.panel_stride);
-        // SAFETY: `comp`, `mult` and `bias` have entries for whole panels.
-        unsafe {
-            job.comp = block.comp.add(channel).cast::<[i32; 32]>().read_unaligned();
-            job.mult = block.mult.add(channel).cast::<[f32; 32]>().read_unaligned();
-            job.bias = block.bias.add(channel).cast::<[f32; 32]>().read_unaligned();
-        }
-        job.fetch_step = coming.step();
-        let mut gathered = [NOWHERE; WALKED_RUNS];
-        let (mut count, mut pixels) = (0, TILE_PIXELS);
-        for run in runs {
-            if ![TILE_PIXELS, NARROW_TILE_PIXELS].contains(&run.tile.pixels) {
-                run.each().for_each(&one_by_one);
-                continue;
-            }
-            if count == WALKED_RUNS || pixels != run.tile.pixels {
-                // SAFETY: the caller's promise: the pixels, taps and panels are the block's.
-                unsafe { self.walk(&mut gathered[..count], pixels, coming) };
-                (count, pixels) = (0, run.tile.pixels);
-            }
-            // SAFETY: the pixels are the block's.
-            gathered[count] = unsafe { self.addresses(block, channel, run) };
-            count += 1;
-        }
-        // SAFETY: as above.
-        unsafe { self.walk(&mut gathered[..count], pixels, coming) };
-    }
-
-    /// # Safety
-    /// As [`walk`].
-    unsafe fn walk(&mut self, runs: &mut [RunAddresses], pixels: usize, coming: &WeightsAhead) {
-        self.job.fetched = coming.fetching().at;
-        // SAFETY: the caller's promise.
-        unsafe { walk(&mut self.job, runs, pixels, self.epilogue) };
-        coming.went_on(self.job.fetched);
-    }
-
-    /// Where a run of tiles lies, from `channel` on.
-    ///
-    /// # Safety
-    /// The tiles are the block's.
-    unsafe fn addresses(&self, block: &Int8Block, channel: usize, run: TileRun) -> RunAddresses {
-        let both = [run.tile.first, run.tile.second];
-        let mut addresses = RunAddresses {
-            src: both.map(|at| pixel_address(&block.src, at)),
-            // SAFETY: the caller's promise.
-            dst: both.map(|at| unsafe { self.dst.at(at.row, at.col).add(channel) }),
-            src_step: distance(&block.src, run.to_next),
-            dst_step: distance(&self.dst, run.to_next),
-            tiles: run.tiles,
-            ..NOWHERE
-        };
-        if let Some(residual) = &self.residual {
-            // SAFETY: the residual has the block's pixels too.
-            addresses.residual = both.map(|at| unsafe { residual.at(at.row, at.col).add(channel) });
-            addresses.residual_step = distance(residual, run.to_next);
-        }
-        addresses
-    }
-}
-
-/// No tiles.
-const NOWHERE: RunAddresses = RunAddresses {
-    src: [std::ptr::null(); 2],
-    dst: [std::ptr::null_mut(); 2],
-    residual: [std::ptr::null(); 2],
-    src_step: 0,
-    dst_step: 0,
-    residual_step: 0,
-    tiles: 0,
-};
-
-/// Bytes from a pixel to another.
-#[inline(always)]
-fn distance<P>(pixels: &Pixels<P>, to: Position) -> isize {
-    to.row as isize * pixels.row_stride + to.col as isize * pixels.col_stride
-}
-
-/// The job of a block, but for what differs between panels.
-fn tile_job(block: &Int8Block, walk: TapWalk, dst_stride: isize, residual: Option<&Residual>, requantize: &Requantize) -> TileJob {
-    let end = |end: f32| [(end as i32 + requantize.zero_point) as u8; 64];
-    TileJob {
-        comp: [0; 32],
-        mult: [0.0; 32],
-        bias: [0.0; 32],
-        zero_point: [requantize.zero_point as i16; 32],
-        high: end(requantize.high),
-        low: end(requantize.low),
-        order: PACKED_ORDER,
-        residual_zero_point: [residual.map_or(0, |residual| residual.zero_point); 16],
-        residual_ratio: [residual.map_or(0.0, |residual| residual.ratio); 16],
-        weights: block.weights,
-        panel_stride: block.panel_stride,
-        fetched: block.weights,
-        fetch_step: 0,
-        src_stride: block.src.col_stride,
-        dst_stride,
-        residual_stride: residual.map_or(0, |residual| residual.src.col_stride),
-        walk,
-    }
 }
 
 /// A tile function; it must be called with as many pixels as its place in the table says.
@@ -420,12 +263,6 @@ unsafe fn accumulate<const P: usize, const N: usize>(
     }
     coming.went_on(fetching.at);
     acc
-}
-
-/// The address of a pixel of the block.
-#[inline(always)]
-fn pixel_address(src: &Pixels<*const u8>, at: Position) -> *const u8 {
-    src.start.wrapping_offset(distance(src, at))
 }
 
 /// An address that moves by bytes.

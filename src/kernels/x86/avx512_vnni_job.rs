@@ -32,6 +32,10 @@ pub struct TileJob {
     pub residual_zero_point: [i32; 16],
     /// The residual's ratio.
     pub residual_ratio: [f32; 16],
+    /// Lower end of floats.
+    pub least: [f32; 16],
+    /// Upper end of floats.
+    pub most: [f32; 16],
     /// The first panel's row of the first tap.
     pub weights: *const i8,
     /// From the first panel to the second.
@@ -46,6 +50,10 @@ pub struct TileJob {
     pub dst_stride: isize,
     /// From pixel to pixel of the residual.
     pub residual_stride: isize,
+    /// Not 0: a residual is added to floats.
+    pub added: usize,
+    /// Not 0: floats have an upper end.
+    pub capped: usize,
     /// Taps.
     pub walk: TapWalk,
 }
@@ -72,14 +80,19 @@ pub struct TapWalk {
 
 /// What the epilogue of all tiles has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epilogue {
-    /// The residual.
-    pub added: Option<Added>,
-    /// The output's zero point is 0, and its ends are 0 and 255.
-    pub whole_range: bool,
+pub enum Epilogue {
+    /// Sums become bytes.
+    Bytes {
+        /// The residual.
+        added: Option<Added>,
+        /// The output's zero point is 0, and its ends are 0 and 255.
+        whole_range: bool,
+    },
+    /// Sums become floats.
+    Floats,
 }
 
-/// A residual that is added.
+/// A residual of bytes that is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// Its zero point is 0.
@@ -97,9 +110,9 @@ pub const PACKED_ORDER: [i32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 
 pub struct RunAddresses {
     /// The first tap's bytes of the first pixels of a tile's two runs of pixels.
     pub src: [*const u8; 2],
-    /// Their output bytes of the panels.
+    /// Their output bytes (floats) of the panels.
     pub dst: [*mut u8; 2],
-    /// Their residual bytes of the panels; of no use without residual.
+    /// Their residual bytes (floats) of the panels; of no use without residual.
     pub residual: [*const u8; 2],
     /// From a tile to the next.
     pub src_step: isize,

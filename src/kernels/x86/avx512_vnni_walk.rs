@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! tile i          all steps of k, 28 products each
-//! boundary        for each pair of pixels:  4 accumulators of tile i to bytes
+//! boundary        for each pair of pixels:  4 accumulators of tile i to results
 //!                                           EARLY_STEPS steps of those 4 for tile i + 1
 //! tile i + 1      the other steps, 28 products each
 //! ```
@@ -19,6 +19,10 @@
 //!
 //! Registers: zmm0..27 (23) are accumulators (pixel by pixel, panel by panel), zmm28 and 29 weights, zmm30 and 31 broadcasts of 4
 //! activation bytes. Constants of the epilogue are read from memory.
+use super::avx512_vnni_finish::{
+    add_floats, add_residual, add_residual_from_0, add_scaled, any_range, finish, neighbour, no_residual, scaled, second_run, store_floats,
+    whole_range,
+};
 use super::avx512_vnni_job::{Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
 use std::arch::asm;
 use std::mem::offset_of;
@@ -78,127 +82,6 @@ macro_rules! starting_sums {
             $(
                 "vmovdqa64 zmm", $a, ", zmm28\n",
                 "vmovdqa64 zmm", $b, ", zmm29\n",
-            )+
-        )
-    };
-}
-
-/// `f = fma(f32(r - zero_point), ratio, f)`, then on to the next pixel's residual.
-macro_rules! add_residual {
-    ($($pixel:tt)+) => {
-        concat!(
-            "vmovdqa64 zmm28, zmmword ptr [{job} + {residual_zero_point}]\n",
-            add_scaled!("vpsubd zmm30, zmm30, zmm28\nvpsubd zmm31, zmm31, zmm28\n", $($pixel)+)
-        )
-    };
-}
-
-/// The same where the zero point is 0.
-macro_rules! add_residual_from_0 {
-    ($($pixel:tt)+) => {
-        add_scaled!("", $($pixel)+)
-    };
-}
-
-/// Residuals of pixels, less what `$less` takes from them, times the ratio to the sums.
-macro_rules! add_scaled {
-    ($less:literal, $($a:literal $b:literal $to_next:ident),+) => {
-        concat!(
-            "vmovaps zmm29, zmmword ptr [{job} + {residual_ratio}]\n",
-            $(
-                "vpmovzxbd zmm30, xmmword ptr [{residual}]\n",
-                "vpmovzxbd zmm31, xmmword ptr [{residual} + 16]\n",
-                $to_next!("residual"),
-                $less,
-                "vcvtdq2ps zmm30, zmm30\n",
-                "vcvtdq2ps zmm31, zmm31\n",
-                "vfmadd231ps zmm", $a, ", zmm30, zmm29\n",
-                "vfmadd231ps zmm", $b, ", zmm31, zmm29\n",
-            )+
-        )
-    };
-}
-
-macro_rules! no_residual {
-    ($($a:literal $b:literal $to_next:ident),+) => {
-        ""
-    };
-}
-
-/// From a pixel to the next of its run.
-macro_rules! neighbour {
-    ($address:literal) => {
-        concat!("add {", $address, "}, qword ptr [{job} + {", $address, "_stride}]\n")
-    };
-}
-
-/// From the first run to the second.
-macro_rules! second_run {
-    ($address:literal) => {
-        concat!("mov {", $address, "}, qword ptr [{tile} + {tile_", $address, "} + 8]\n")
-    };
-}
-
-/// What becomes of rounded results: added to the zero point as words, held between two ends as bytes.
-macro_rules! any_range {
-    (constants) => {
-        concat!(
-            "vmovdqa64 zmm28, zmmword ptr [{job} + {zero_point}]\n",
-            "vmovdqa64 zmm29, zmmword ptr [{job} + {high}]\n",
-            "vmovdqa64 zmm30, zmmword ptr [{job} + {low}]\n",
-        )
-    };
-    (words $a:literal $c:literal) => {
-        concat!("vpaddsw zmm", $a, ", zmm", $a, ", zmm28\n", "vpaddsw zmm", $c, ", zmm", $c, ", zmm28\n")
-    };
-    (bytes $a:literal) => {
-        concat!("vpminub zmm", $a, ", zmm", $a, ", zmm29\n", "vpmaxub zmm", $a, ", zmm", $a, ", zmm30\n")
-    };
-}
-
-/// The same where the zero point is 0 and the ends are those of a byte, as behind a ReLU: the packs saturate.
-macro_rules! whole_range {
-    ($($any:tt)+) => {
-        ""
-    };
-}
-
-/// Pairs of pixels to bytes: accumulators of the first pixel, how to get to the second, its accumulators, how to get to the next.
-macro_rules! finish {
-    ($residual:ident, $range:ident, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
-        concat!(
-            "vmovaps zmm28, zmmword ptr [{job} + {mult}]\n",
-            "vmovaps zmm29, zmmword ptr [{job} + {mult} + 64]\n",
-            "vmovaps zmm30, zmmword ptr [{job} + {bias}]\n",
-            "vmovaps zmm31, zmmword ptr [{job} + {bias} + 64]\n",
-            $(
-                "vcvtdq2ps zmm", $a, ", zmm", $a, "\n",
-                "vcvtdq2ps zmm", $b, ", zmm", $b, "\n",
-                "vcvtdq2ps zmm", $c, ", zmm", $c, "\n",
-                "vcvtdq2ps zmm", $d, ", zmm", $d, "\n",
-                "vfmadd213ps zmm", $a, ", zmm28, zmm30\n",
-                "vfmadd213ps zmm", $b, ", zmm29, zmm31\n",
-                "vfmadd213ps zmm", $c, ", zmm28, zmm30\n",
-                "vfmadd213ps zmm", $d, ", zmm29, zmm31\n",
-            )+
-            $residual!($($a $b $to_second, $c $d $to_next),+),
-            $range!(constants),
-            "vmovdqa64 zmm31, zmmword ptr [{job} + {order}]\n",
-            $(
-                "vcvtps2dq zmm", $a, ", zmm", $a, "\n",
-                "vcvtps2dq zmm", $b, ", zmm", $b, "\n",
-                "vcvtps2dq zmm", $c, ", zmm", $c, "\n",
-                "vcvtps2dq zmm", $d, ", zmm", $d, "\n",
-                "vpackssdw zmm", $a, ", zmm", $a, ", zmm", $b, "\n",
-                "vpackssdw zmm", $c, ", zmm", $c, ", zmm", $d, "\n",
-                $range!(words $a $c),
-                "vpackuswb zmm", $a, ", zmm", $a, ", zmm", $c, "\n",
-                $range!(bytes $a),
-                "vpermd zmm", $a, ", zmm31, zmm", $a, "\n",
-                "vmovdqu64 ymmword ptr [{dst}], ymm", $a, "\n",
-                $to_second!("dst"),
-                "vextracti64x4 ymmword ptr [{dst}], zmm", $a, ", 1\n",
-                $to_next!("dst"),
             )+
         )
     };
@@ -372,8 +255,11 @@ macro_rules! walk {
             "dec {left}",
             "jz 8f",
             "add {ahead}, {run_bytes}",
+            "mov {count}, qword ptr [{ahead} + {tile_dst}]",
+            "sub {count}, {dst}",
             "jmp 7f",
             "6:",
+            "mov {count}, qword ptr [{tile} + {dst_step}]",
             "mov {first}, qword ptr [{tile} + {src_step}]",
             "add qword ptr [{tile} + {tile_src}], {first}",
             "add qword ptr [{tile} + {tile_src} + 8], {first}",
@@ -390,6 +276,7 @@ macro_rules! walk {
             "mov {tile}, {ahead}",
             "jmp 2b",
             "8:",
+            "xor {count:e}, {count:e}",
             finish_tile!($tile, $residual, $range),
             job = in(reg) $job,
             tile = inout(reg) $runs.as_mut_ptr() => _,
@@ -400,7 +287,6 @@ macro_rules! walk {
             comp = const offset_of!(TileJob, comp),
             mult = const offset_of!(TileJob, mult),
             bias = const offset_of!(TileJob, bias),
-            order = const offset_of!(TileJob, order),
             job_weights = const offset_of!(TileJob, weights),
             job_panel_stride = const offset_of!(TileJob, panel_stride),
             src_stride = const offset_of!(TileJob, src_stride),
@@ -438,11 +324,20 @@ macro_rules! walk {
 macro_rules! walk_by_epilogue {
     ($tile:ident, $job:ident, $runs:ident, $epilogue:ident) => {
         match $epilogue {
-            Epilogue { added: Some(Added::From0), whole_range: true } => walk!($tile, $job, $runs, add_residual_from_0, whole_range, {
+            Epilogue::Floats => walk!($tile, $job, $runs, no_residual, floats, {
+                added = const offset_of!(TileJob, added),
+                least = const offset_of!(TileJob, least),
+                capped = const offset_of!(TileJob, capped),
+                most = const offset_of!(TileJob, most),
+                residual_stride = const offset_of!(TileJob, residual_stride),
+            }),
+            Epilogue::Bytes { added: Some(Added::From0), whole_range: true } => walk!($tile, $job, $runs, add_residual_from_0, whole_range, {
+                order = const offset_of!(TileJob, order),
                 residual_ratio = const offset_of!(TileJob, residual_ratio),
                 residual_stride = const offset_of!(TileJob, residual_stride),
             }),
-            Epilogue { added: Some(_), .. } => walk!($tile, $job, $runs, add_residual, any_range, {
+            Epilogue::Bytes { added: Some(_), .. } => walk!($tile, $job, $runs, add_residual, any_range, {
+                order = const offset_of!(TileJob, order),
                 residual_zero_point = const offset_of!(TileJob, residual_zero_point),
                 residual_ratio = const offset_of!(TileJob, residual_ratio),
                 residual_stride = const offset_of!(TileJob, residual_stride),
@@ -450,8 +345,11 @@ macro_rules! walk_by_epilogue {
                 high = const offset_of!(TileJob, high),
                 low = const offset_of!(TileJob, low),
             }),
-            Epilogue { added: None, whole_range: true } => walk!($tile, $job, $runs, no_residual, whole_range, {}),
-            Epilogue { added: None, whole_range: false } => walk!($tile, $job, $runs, no_residual, any_range, {
+            Epilogue::Bytes { added: None, whole_range: true } => walk!($tile, $job, $runs, no_residual, whole_range, {
+                order = const offset_of!(TileJob, order),
+            }),
+            Epilogue::Bytes { added: None, whole_range: false } => walk!($tile, $job, $runs, no_residual, any_range, {
+                order = const offset_of!(TileJob, order),
                 zero_point = const offset_of!(TileJob, zero_point),
                 high = const offset_of!(TileJob, high),
                 low = const offset_of!(TileJob, low),
@@ -460,12 +358,12 @@ macro_rules! walk_by_epilogue {
     };
 }
 
-/// Computes runs of tiles of `pixels` pixels ([`TILE_PIXELS`] or [`NARROW_TILE_PIXELS`]) into bytes, one after another. The runs are used
+/// Computes runs of tiles of `pixels` pixels ([`TILE_PIXELS`] or [`NARROW_TILE_PIXELS`]) into bytes or floats, one after another. The runs are used
 /// up, and what is fetched meanwhile has moved on.
 ///
 /// # Safety
 /// The CPU has AVX512-VNNI. For every tile and each of its pixels the source is readable at all taps, the output writable and a
-/// residual that is added readable for [`TILE_CHANNELS`](super::avx512_vnni_job::TILE_CHANNELS) bytes; the weights are readable at all taps.
+/// residual that is added readable for [`TILE_CHANNELS`](super::avx512_vnni_job::TILE_CHANNELS) bytes or floats; the weights are readable at all taps.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 pub unsafe fn walk(job: &mut TileJob, runs: &mut [RunAddresses], pixels: usize, epilogue: Epilogue) {
     debug_assert!(job.walk.run >= EARLY_STEPS && job.walk.rows > 0 && job.walk.cols > 0);
