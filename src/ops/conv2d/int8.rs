@@ -1,4 +1,6 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
+mod in_turn;
+
 use super::bordered_columns::BorderedColumns;
 use super::gather::Gather;
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
@@ -222,6 +224,8 @@ struct ImageRun<'a> {
     addresses: ImageAddresses,
     /// Images that the weights pass by together.
     images: usize,
+    /// Channels of a group before which there are others of this part, now or in a later run over the same images.
+    channels_end: usize,
 }
 
 impl ImageRun<'_> {
@@ -244,7 +248,7 @@ impl ImageRun<'_> {
         let panel_stride = shape.panel_bytes();
         // Only a block of all taps reads whole panels.
         let whole = region.tap_rows.len() * region.tap_cols.len() == shape.taps;
-        let channels_behind = if whole { (self.ranges.channels.end - wanted.end).min(self.step.channel_block) } else { 0 };
+        let channels_behind = if whole { (self.channels_end - wanted.end).min(self.step.channel_block) } else { 0 };
         let block = Int8Block {
             src,
             rows,
@@ -355,12 +359,21 @@ impl Step for Int8ConvStep {
         if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
             return Ok(());
         }
-        let (table_scratch, rest) = run.scratch.split_at_mut(self.tables.scratch_bytes());
+        let in_turn = self.images_in_turn(images);
+        let (table_scratch, rest) = run.scratch.split_at_mut(in_turn * self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let (panel, rest) = rest.split_at_mut(self.gather_bytes());
-        let (rewritten, rest) = rest.split_at_mut(self.image_bytes());
+        let (rewritten, rest) = rest.split_at_mut(in_turn * self.image_bytes());
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
+        if in_turn > 1 {
+            for first in (0..images).step_by(in_turn) {
+                let images = first..images.min(first + in_turn);
+                self.run_in_turn(run.memory, (geometry, &ranges), images, [&mut *table_scratch, &mut *rewritten, &mut *kernel_scratch]);
+            }
+            self.kernel.leave();
+            return Ok(());
+        }
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let mut addresses = self.tensors.at(run.memory, image);
@@ -395,7 +408,8 @@ impl Step for Int8ConvStep {
                 addresses.src = rewritten.as_ptr();
                 (geometry, regions) = (&bordered.geometry, &bordered.regions);
             }
-            let image_run = ImageRun { step: self, geometry, regions, ranges: ranges.clone(), tables, addresses, images: together };
+            let (ranges, channels_end) = (ranges.clone(), ranges.channels.end);
+            let image_run = ImageRun { step: self, geometry, regions, ranges, tables, addresses, images: together, channels_end };
             match self.form {
                 SourceForm::Direct => image_run.run_direct(kernel_scratch),
                 SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
@@ -422,7 +436,8 @@ impl Step for Int8ConvStep {
     fn scratch_bytes(&self, samples: usize) -> usize {
         let images = samples.saturating_mul(self.tensors.images());
         let winograd = self.winograd.as_ref().map_or(0, |winograd| winograd.scratch_bytes(images));
-        self.tables.scratch_bytes() + self.kernel_scratch_bytes() + self.gather_bytes() + self.image_bytes() + winograd
+        let of_images = self.images_in_turn(images) * (self.tables.scratch_bytes() + self.image_bytes());
+        of_images + self.kernel_scratch_bytes() + self.gather_bytes() + winograd
     }
 
     fn info(&self) -> StepInfo {
