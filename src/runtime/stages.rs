@@ -23,40 +23,32 @@ const STAGE_SAMPLES: usize = 8;
 const LARGE_WEIGHT_BYTES: usize = 1 << 20;
 
 /// Stages for steps during which `live_bytes[i]` bytes of one sample live and which read `weight_bytes[i]` bytes of
-/// constants, for chunks of up to `most` samples. Numbers of samples are powers of two and never fall.
+/// constants, for chunks of up to `most` samples. Numbers of samples are powers of two and never fall. Steps whose weights are small, by
+/// themselves or beside their images, are no stage of their own: they belong to the one before them, whose fewer samples always fit.
 pub fn stages(live_bytes: &[usize], weight_bytes: &[usize], most: usize) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     let (mut largest, mut end, mut weights, mut live, mut samples) = (0, live_bytes.len(), 0, 0, usize::MAX);
+    let is_worth_it = |weights: usize, live: usize| weights >= LARGE_WEIGHT_BYTES && weights >= live / 2;
     for step in (0..live_bytes.len()).rev() {
         largest = live_bytes[step].max(largest);
         let fitting = (STAGE_BYTES / largest.max(1)).clamp(1, STAGE_SAMPLES.min(most.max(1)));
         let fitting = 1 << fitting.ilog2();
         if fitting < samples {
-            close(&mut stages, step + 1..end, samples, weights, live);
-            (end, weights, live, samples) = (step + 1, 0, 0, fitting);
+            if is_worth_it(weights, live) {
+                stages.push(Stage { steps: step + 1..end, samples });
+                (end, weights, live) = (step + 1, 0, 0);
+            }
+            samples = fitting;
         }
         weights += weight_bytes[step];
-        live += live_bytes[step];
+        // What is read and written while weights are.
+        live += if weight_bytes[step] > 0 { live_bytes[step] } else { 0 };
     }
-    close(&mut stages, 0..end, samples, weights, live);
+    if end > 0 {
+        stages.push(Stage { steps: 0..end, samples: if is_worth_it(weights, live) { samples } else { 1 } });
+    }
     stages.reverse();
     stages
-}
-
-/// Adds a stage in front of `stages` (which are in reverse), or gives its steps to the one before it in execution order where
-/// its weights are small, by themselves or beside its images: that one takes fewer samples at a time, which always fits.
-fn close(stages: &mut Vec<Stage>, steps: Range<usize>, samples: usize, weights: usize, live: usize) {
-    if steps.is_empty() {
-        return;
-    }
-    let samples = if weights < LARGE_WEIGHT_BYTES || weights < live / 2 { 1 } else { samples };
-    match stages.last_mut() {
-        // Numbers must not fall from a stage to the next.
-        Some(later) if later.samples <= samples => {
-            later.steps.start = steps.start;
-        }
-        _ => stages.push(Stage { steps, samples }),
-    }
 }
 
 #[cfg(test)]
@@ -91,6 +83,8 @@ mod tests {
     fn a_tail_of_small_weights_is_no_stage_and_no_step_is_lost() {
         assert_eq!(counts(&[MB, MB / 2, 100, 100], &[0, 0, 0, 5000], 8), [(0..4, 1)]);
         assert_eq!(counts(&[], &[], 8), []);
+        // A classifier behind heavy layers.
+        assert_eq!(counts(&[2 * MB, MB, MB, 100], &[0, 2 * MB, 2 * MB, 5000], 8), [(0..1, 1), (1..4, 2)]);
         let live = [MB, MB / 2, MB, MB / 4, MB / 2, MB / 8, 10];
         let weights = [2 * MB; 7];
         for most in 1..9 {

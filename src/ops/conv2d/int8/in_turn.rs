@@ -34,7 +34,8 @@ impl Int8ConvStep {
         let (mut geometry, mut regions) = (geometry, &self.regions[..]);
         let bordered_bytes = self.image_bytes();
         if let Some(bordered) = &self.bordered {
-            for (tables, (image, to)) in tables.iter().flatten().zip(images.clone().zip(bordered_scratch.chunks_exact_mut(bordered_bytes))) {
+            for (tables, (image, to)) in tables.iter().flatten().zip(images.clone().zip(bordered_scratch.chunks_exact_mut(bordered_bytes)))
+            {
                 let addresses = self.tensors.at(memory, image);
                 // SAFETY: an image of the source, which nobody writes during this step.
                 let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
