@@ -18,8 +18,8 @@ use rsquant::kernels::{
 };
 use rsquant::tensor::AlignedBuffer;
 
-/// Pixels of a block: a multiple of every tile.
-const BLOCK_PIXELS: usize = 252;
+/// Pixels of a block at most: as many whole tiles as fit.
+const BLOCK_PIXELS: usize = 256;
 
 fn main() {
     println!("clock {:.2} GHz", clock_hz() / 1e9);
@@ -129,8 +129,10 @@ impl<'a> Gemm<'a> {
     }
 
     fn run(&mut self, form: SourceForm, widening: bool) {
-        for start in (0..self.pixels).step_by(BLOCK_PIXELS) {
-            let cols = BLOCK_PIXELS.min(self.pixels - start);
+        let tile = self.kernel.tile_pixels();
+        let block_pixels = BLOCK_PIXELS / tile * tile;
+        for start in (0..self.pixels).step_by(block_pixels) {
+            let cols = block_pixels.min(self.pixels - start);
             // SAFETY: the buffers were made for `pixels` pixels and `channels` channels; a block's pixels are some of them.
             unsafe {
                 let (src, pixel_bytes) = match form {

@@ -43,9 +43,10 @@ macro_rules! add_scaled {
     };
 }
 
-macro_rules! no_residual {
-    ($($a:literal $b:literal $to_next:ident),+) => {
-        ""
+/// What a block without residual jumps over.
+macro_rules! if_added {
+    ($($lines:tt)+) => {
+        concat!("cmp qword ptr [{job} + {added}], 0\n", "je 9f\n", $($lines)+, "9:\n")
     };
 }
 
@@ -147,16 +148,10 @@ macro_rules! store_floats {
 
 /// Pairs of pixels to bytes or floats: accumulators of the first pixel, how to get to the second, its accumulators, how to get to the next.
 macro_rules! finish {
-    ($residual:ident, floats, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
+    (add_floats, floats, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
         concat!(
             scaled!($($a $b $c $d),+),
-            "cmp qword ptr [{job} + {added}], 0\n",
-            "je 9f\n",
-            $(
-                add_floats!($a $b $to_second),
-                add_floats!($c $d $to_next),
-            )+
-            "9:\n",
+            if_added!($(add_floats!($a $b $to_second), add_floats!($c $d $to_next)),+),
             "vmovaps zmm28, zmmword ptr [{job} + {least}]\n",
             $(
                 "vmaxps zmm", $a, ", zmm28, zmm", $a, "\n",
@@ -183,7 +178,7 @@ macro_rules! finish {
     ($residual:ident, $range:ident, $(($a:literal $b:literal $to_second:ident $c:literal $d:literal $to_next:ident))+) => {
         concat!(
             scaled!($($a $b $c $d),+),
-            $residual!($($a $b $to_second, $c $d $to_next),+),
+            if_added!($residual!($($a $b $to_second, $c $d $to_next),+)),
             $range!(constants),
             "vmovdqa64 zmm31, zmmword ptr [{job} + {order}]\n",
             $(
@@ -207,6 +202,6 @@ macro_rules! finish {
 }
 
 pub(super) use {
-    add_floats, add_residual, add_residual_from_0, add_scaled, any_range, finish, neighbour, no_residual, scaled, second_run, store_floats,
+    add_floats, add_residual, add_residual_from_0, add_scaled, any_range, finish, if_added, neighbour, scaled, second_run, store_floats,
     whole_range,
 };

@@ -50,7 +50,7 @@ pub struct TileJob {
     pub dst_stride: isize,
     /// From pixel to pixel of the residual.
     pub residual_stride: isize,
-    /// Not 0: a residual is added to floats.
+    /// Not 0: a residual is added.
     pub added: usize,
     /// Not 0: floats have an upper end.
     pub capped: usize,
@@ -78,27 +78,15 @@ pub struct TapWalk {
     pub weights_to_next_row: isize,
 }
 
-/// What the epilogue of all tiles has to do.
+/// What the epilogue of all tiles has to do. A residual may be added in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epilogue {
-    /// Sums become bytes.
-    Bytes {
-        /// The residual.
-        added: Option<Added>,
-        /// The output's zero point is 0, and its ends are 0 and 255.
-        whole_range: bool,
-    },
-    /// Sums become floats.
+    /// Bytes with a zero point of 0 and the ends 0 and 255, a residual with a zero point of 0 too.
+    WholeRange,
+    /// Bytes with any zero points and ends.
+    AnyRange,
+    /// Floats.
     Floats,
-}
-
-/// A residual of bytes that is added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
-    /// Its zero point is 0.
-    From0,
-    /// Its zero point may be any byte.
-    FromAny,
 }
 
 /// The order that puts dwords right after two levels of packs.

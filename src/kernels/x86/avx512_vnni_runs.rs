@@ -1,5 +1,5 @@
 //! What the assembly of `avx512_vnni_walk` is told of a block: its taps, its results, and the runs of tiles.
-use super::avx512_vnni_job::{Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, PACKED_ORDER, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
+use super::avx512_vnni_job::{EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, PACKED_ORDER, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
 use super::avx512_vnni_walk::walk;
 use super::pixel_tiles::{PixelTile, TileRun};
 use super::weights_ahead::WeightsAhead;
@@ -48,17 +48,19 @@ impl WalkedTiles {
                 job.zero_point = [requantize.zero_point as i16; 32];
                 job.residual_zero_point = [residual.map_or(0, |residual| residual.zero_point); 16];
                 job.residual_ratio = [residual.map_or(0.0, |residual| residual.ratio); 16];
-                let added = residual.map(|residual| if residual.zero_point == 0 { Added::From0 } else { Added::FromAny });
-                let whole_range = requantize.zero_point == 0 && requantize.low <= 0.0 && requantize.high >= 255.0;
-                (*dst, residual.map(|residual| residual.src), Epilogue::Bytes { added, whole_range })
+                let from_0 = requantize.zero_point == 0 && residual.is_none_or(|residual| residual.zero_point == 0);
+                let whole_range = from_0 && requantize.low <= 0.0 && requantize.high >= 255.0;
+                let epilogue = if whole_range { Epilogue::WholeRange } else { Epilogue::AnyRange };
+                (*dst, residual.map(|residual| residual.src), epilogue)
             }
             Int8Output::F32 { dst, residual, low, high } => {
                 (job.least, job.most) = ([*low; 16], [*high; 16]);
-                (job.added, job.capped) = (usize::from(residual.is_some()), usize::from(*high != f32::INFINITY));
+                job.capped = usize::from(*high != f32::INFINITY);
                 (*dst, *residual, Epilogue::Floats)
             }
             _ => return None,
         };
+        job.added = usize::from(residual.is_some());
         job.dst_stride = dst.col_stride;
         job.residual_stride = residual.map_or(0, |residual| residual.col_stride);
         let element_bytes = if epilogue == Epilogue::Floats { size_of::<f32>() } else { 1 };

@@ -20,10 +20,10 @@
 //! Registers: zmm0..27 (23) are accumulators (pixel by pixel, panel by panel), zmm28 and 29 weights, zmm30 and 31 broadcasts of 4
 //! activation bytes. Constants of the epilogue are read from memory.
 use super::avx512_vnni_finish::{
-    add_floats, add_residual, add_residual_from_0, add_scaled, any_range, finish, neighbour, no_residual, scaled, second_run, store_floats,
+    add_floats, add_residual, add_residual_from_0, add_scaled, any_range, finish, if_added, neighbour, scaled, second_run, store_floats,
     whole_range,
 };
-use super::avx512_vnni_job::{Added, EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
+use super::avx512_vnni_job::{EARLY_STEPS, Epilogue, NARROW_TILE_PIXELS, RunAddresses, TILE_PIXELS, TapWalk, TileJob};
 use std::arch::asm;
 use std::mem::offset_of;
 
@@ -291,6 +291,8 @@ macro_rules! walk {
             job_panel_stride = const offset_of!(TileJob, panel_stride),
             src_stride = const offset_of!(TileJob, src_stride),
             dst_stride = const offset_of!(TileJob, dst_stride),
+            residual_stride = const offset_of!(TileJob, residual_stride),
+            added = const offset_of!(TileJob, added),
             run = const offset_of!(TileJob, walk) + offset_of!(TapWalk, run),
             rows = const offset_of!(TileJob, walk) + offset_of!(TapWalk, rows),
             cols = const offset_of!(TileJob, walk) + offset_of!(TapWalk, cols),
@@ -324,35 +326,22 @@ macro_rules! walk {
 macro_rules! walk_by_epilogue {
     ($tile:ident, $job:ident, $runs:ident, $epilogue:ident) => {
         match $epilogue {
-            Epilogue::Floats => walk!($tile, $job, $runs, no_residual, floats, {
-                added = const offset_of!(TileJob, added),
-                least = const offset_of!(TileJob, least),
-                capped = const offset_of!(TileJob, capped),
-                most = const offset_of!(TileJob, most),
-                residual_stride = const offset_of!(TileJob, residual_stride),
-            }),
-            Epilogue::Bytes { added: Some(Added::From0), whole_range: true } => walk!($tile, $job, $runs, add_residual_from_0, whole_range, {
+            Epilogue::WholeRange => walk!($tile, $job, $runs, add_residual_from_0, whole_range, {
                 order = const offset_of!(TileJob, order),
                 residual_ratio = const offset_of!(TileJob, residual_ratio),
-                residual_stride = const offset_of!(TileJob, residual_stride),
             }),
-            Epilogue::Bytes { added: Some(_), .. } => walk!($tile, $job, $runs, add_residual, any_range, {
+            Epilogue::AnyRange => walk!($tile, $job, $runs, add_residual, any_range, {
                 order = const offset_of!(TileJob, order),
                 residual_zero_point = const offset_of!(TileJob, residual_zero_point),
                 residual_ratio = const offset_of!(TileJob, residual_ratio),
-                residual_stride = const offset_of!(TileJob, residual_stride),
                 zero_point = const offset_of!(TileJob, zero_point),
                 high = const offset_of!(TileJob, high),
                 low = const offset_of!(TileJob, low),
             }),
-            Epilogue::Bytes { added: None, whole_range: true } => walk!($tile, $job, $runs, no_residual, whole_range, {
-                order = const offset_of!(TileJob, order),
-            }),
-            Epilogue::Bytes { added: None, whole_range: false } => walk!($tile, $job, $runs, no_residual, any_range, {
-                order = const offset_of!(TileJob, order),
-                zero_point = const offset_of!(TileJob, zero_point),
-                high = const offset_of!(TileJob, high),
-                low = const offset_of!(TileJob, low),
+            Epilogue::Floats => walk!($tile, $job, $runs, add_floats, floats, {
+                least = const offset_of!(TileJob, least),
+                capped = const offset_of!(TileJob, capped),
+                most = const offset_of!(TileJob, most),
             }),
         }
     };
