@@ -15,8 +15,9 @@ pub struct Stage {
     pub samples: usize,
 }
 
-/// Bytes of activations that a stage's samples may hold together: a core's share of a last-level cache.
-const STAGE_BYTES: usize = 3 << 20;
+/// Bytes of activations that a stage's samples may hold together: twice an L2 of 1 MB. With more, late residuals wait for a last-level cache
+/// that others use too.
+const STAGE_BYTES: usize = 2 << 20;
 /// Samples of a stage at most: what is left of the weights' traffic is small then.
 const STAGE_SAMPLES: usize = 8;
 /// Weights below which a pass over them costs nothing that is worth a stage of its own.
