@@ -715,7 +715,7 @@ typedef struct rsq_step_profile {
     uint32_t struct_size;
     /// 0.
     uint32_t reserved;
-    /// Calls: one for each chunk of samples that a thread computes alone, one a thread for a chunk that all share.
+    /// Calls: one for each group of samples that a thread computes alone, one for each part where several threads share it.
     uint64_t calls;
     /// Samples computed.
     uint64_t samples;

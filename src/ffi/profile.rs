@@ -39,7 +39,7 @@ pub struct rsq_step_profile {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// Calls: one for each chunk of samples that a thread computes alone, one a thread for a chunk that all share.
+    /// Calls: one for each group of samples that a thread computes alone, one for each part where several threads share it.
     pub calls: u64,
     /// Samples computed.
     pub samples: u64,

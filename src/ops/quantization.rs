@@ -185,16 +185,16 @@ impl Step for ImageRangeStep {
         let image_len = self.src.layout.held_len() / images.max(1);
         let range = part.range_aligned(image_len, 16);
         for (sample, image) in (0..run.samples).flat_map(|sample| (0..images).map(move |image| (sample, image))) {
-            // SAFETY: nobody writes the source during this step; each part writes its own place of the entry.
-            let (src, found) = unsafe {
-                (
-                    run.memory.read::<f32>(&self.src, sample, image * image_len + range.start, range.len()),
-                    run.memory.write::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START + 2 * part.index, 2),
-                )
-            };
-            let range = if src.is_empty() { None } else { Some(min_max(self.isa, src)) };
-            let range = range.map_or([0.0, 0.0], |range| if range.finite { [range.min, range.max] } else { [f32::NAN, f32::NAN] });
-            found.copy_from_slice(&range);
+            // SAFETY: nobody writes the source during this step.
+            let src = unsafe { run.memory.read::<f32>(&self.src, sample, image * image_len + range.start, range.len()) };
+            let found = if src.is_empty() { None } else { Some(min_max(self.isa, src)) };
+            let found = found.map_or([0.0; 2], |range| if range.finite { [range.min, range.max] } else { [f32::NAN; 2] });
+            // The next step's parts may be others, so it reads all places: those that would stay free repeat what this part found.
+            for place in (part.index..MAX_RANGE_PARTS).step_by(part.count) {
+                let start = image * ENTRY_FLOATS + RANGES_START + 2 * place;
+                // SAFETY: each part writes places of its own.
+                unsafe { run.memory.write::<f32>(&self.table, sample, start, 2) }.copy_from_slice(&found);
+            }
         }
         Ok(())
     }
@@ -247,9 +247,8 @@ impl Step for DynamicQuantizeStep {
         let mut failure = None;
         let (images, sets) = (self.convert.images(), sets_of(&self.convert.src, self.quantization));
         for (sample, image) in (0..run.samples).flat_map(|sample| (0..sets).map(move |set| (sample, set))) {
-            let parts = run.part.count.min(MAX_RANGE_PARTS);
-            // SAFETY: the parts' ranges were written by the step before this one.
-            let ranges = unsafe { run.memory.read::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START, 2 * parts) };
+            // SAFETY: the ranges were written by the step before this one, whatever its parts were.
+            let ranges = unsafe { run.memory.read::<f32>(&self.table, sample, image * ENTRY_FLOATS + RANGES_START, 2 * MAX_RANGE_PARTS) };
             let finite = ranges.iter().all(|bound| bound.is_finite());
             let min = ranges.iter().copied().fold(0.0, f32::min);
             let max = ranges.iter().copied().fold(0.0, f32::max);
@@ -280,3 +279,6 @@ impl Step for DynamicQuantizeStep {
         self.info.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! Walks a plan. Full rounds of a batch give each thread a chunk of samples of its own, from the first step to the last,
 //! without meeting the others; what is left is computed by all threads together, step by step. The bits are the same.
-//! Either is a step of one [`SharedSteps`], on our own threads as on the caller's.
+//! Either is a step of one [`SharedSteps`], on our own threads as on the caller's. A thread that finds no chunk helps the others with
+//! theirs ([`OpenSteps`]).
 use super::plan::{Plan, PlannedTensor};
 use super::profile::{Profile, Recorder};
 use super::stages::Stage;
 use crate::error::{Error, Result};
 use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
 use crate::tensor::AlignedBuffer;
-use crate::threads::{Executor as Threads, Part, SharedSteps};
+use crate::threads::{Executor as Threads, OpenSteps, OwnSteps, Part, SharedSteps, StepOf};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -33,9 +35,13 @@ pub struct Executor {
 pub(super) struct MemberMemory {
     pub(super) arena: Mutex<AlignedBuffer>,
     pub(super) scratch: Mutex<AlignedBuffer>,
+    /// Of the arena, for members that compute in it together: found once a run, not under a lock at each step.
+    shared: SharedArena,
+    /// The steps of the member's chunks.
+    chunk: OpenSteps,
 }
 
-/// The first member's arena, where all members compute a chunk that they share: found once a run, not under a lock at each step.
+/// The address of an arena.
 #[derive(Clone, Copy)]
 struct SharedArena(*mut u8);
 
@@ -43,6 +49,41 @@ struct SharedArena(*mut u8);
 unsafe impl Send for SharedArena {}
 // SAFETY: as above.
 unsafe impl Sync for SharedArena {}
+
+/// Parts of a step of a member's chunk where others may help: what is lost when one waits for another's last part is a fraction of that,
+/// and the channels of a late layer still fill whole panels.
+const HELP_PARTS: usize = 8;
+
+/// The full chunks of a run: members take them one after another.
+struct Chunks<'a> {
+    /// The next to be taken.
+    next: &'a AtomicUsize,
+    /// Members that found none left.
+    helpers: &'a AtomicUsize,
+    /// How many there are.
+    full: usize,
+    /// How many members take them.
+    members: usize,
+    /// Samples in each.
+    samples: usize,
+    /// Samples of the run: the last chunk may have fewer.
+    samples_of_run: usize,
+}
+
+impl Chunks<'_> {
+    /// First sample and samples of the next chunk.
+    fn take(&self) -> Option<(usize, usize)> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        (index < self.full).then(|| (index * self.samples, self.samples.min(self.samples_of_run - index * self.samples)))
+    }
+
+    /// Parts of a member's next step: one where nobody would help. `is_long` of a step so late in a chunk, and for so many samples, that
+    /// who comes to help should not wait for the one after it.
+    fn parts(&self, is_long: bool) -> usize {
+        let will_help = || is_long && self.members > 1 && self.next.load(Ordering::Relaxed) >= self.full;
+        if self.helpers.load(Ordering::Relaxed) > 0 || will_help() { HELP_PARTS } else { 1 }
+    }
+}
 
 /// A computed or input tensor of floats, as calibration sees it: the samples of one chunk.
 pub struct Observation<'a> {
@@ -96,7 +137,9 @@ impl Executor {
     /// [`Error::OutOfMemory`].
     pub fn new(plan: Arc<Plan>, threads: usize, max_samples: usize) -> Result<Self> {
         let no_bytes = || Ok(Mutex::new(AlignedBuffer::zeroed(0, "nothing")?));
-        let member = |_| -> Result<MemberMemory> { Ok(MemberMemory { arena: no_bytes()?, scratch: no_bytes()? }) };
+        let shared = SharedArena(std::ptr::null_mut());
+        let member =
+            |_| -> Result<MemberMemory> { Ok(MemberMemory { arena: no_bytes()?, scratch: no_bytes()?, shared, chunk: OpenSteps::new() }) };
         let members = (0..threads.max(1)).map(member).collect::<Result<Vec<_>>>()?;
         let bound = BoundTensors {
             inputs: plan.inputs.iter().map(|_| (std::ptr::null(), 0)).collect(),
@@ -231,37 +274,32 @@ impl Executor {
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.steps.reset();
-        let shared_arena = SharedArena(unlocked(&mut self.members[0].arena).as_mut_ptr());
+        for member in &mut self.members {
+            member.shared = SharedArena(unlocked(&mut member.arena).as_mut_ptr());
+            member.chunk.reset();
+        }
         let this = &*self;
         let start = this.recorder.as_ref().map(|_| Instant::now());
         let members = threads.threads().min(this.members.len());
         let (samples, chunk) = this.chunks_of(samples);
         // Shorter chunks where there would not be one for each member.
         let chunk = chunk.min(samples.div_ceil(members)).max(1);
-        let chunks = samples.div_ceil(chunk);
-        let next = AtomicUsize::new(0);
+        let count = samples.div_ceil(chunk);
+        let (next, helpers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let task = |task: Part| {
             let mut steps = this.steps.task(task);
             let parts = steps.parts();
             // Each part takes whole chunks while there are some for everyone; what is left is computed by all, step by step.
-            let full = if parts == 1 { chunks } else { chunks / parts * parts };
-            let own_chunks = |part: Part| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= full {
-                        return;
-                    }
-                    this.run_chunk(part.index, index * chunk, chunk.min(samples - index * chunk));
-                }
-            };
-            if full > 0 && !steps.next(own_chunks) {
+            let full = if parts == 1 { count } else { count / parts * parts };
+            let chunks = Chunks { next: &next, helpers: &helpers, full, members: parts, samples: chunk, samples_of_run: samples };
+            if full > 0 && !steps.next(|part| this.run_chunks(part, &chunks)) {
                 return;
             }
-            for index in full..chunks {
+            for index in full..count {
                 let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
                 for (stage, offset, samples) in passes(&this.plan.stages, samples) {
                     for step in stage.steps.clone() {
-                        let work = |part| this.run_step(shared_arena, step, part, first, offset, samples);
+                        let work = |part: Part| this.run_step([step, first, offset, samples], 0, part, part.index);
                         let fetch_ahead = |part| {
                             let next = this.plan.steps.get(step + 1);
                             next.iter().for_each(|next| next.step.fetch_constants(part, samples));
@@ -286,34 +324,57 @@ impl Executor {
         Ok(())
     }
 
-    /// One member's whole chunk.
-    fn run_chunk(&self, member: usize, first_sample: usize, samples: usize) {
-        let memory = &self.members[member];
-        let mut arena = memory.arena.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = memory.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stage, offset, samples) in passes(&self.plan.stages, samples) {
-            let first_sample = first_sample + offset;
-            // SAFETY: the arena is this member's, and has the plan's size; `bind` checked the tensors; chunks are disjoint.
-            let memory = unsafe { Memory::new(arena.as_mut_ptr(), &self.bound, first_sample) }.inside_chunk(offset);
-            for step in stage.steps.clone() {
-                let run = StepRun { memory: &memory, samples, first_sample, part: Part::WHOLE, scratch: &mut scratch };
-                if let Err(error) = self.call(step, member, run) {
-                    self.fail(first_sample, error);
-                    return;
-                }
+    /// A member's share of the full chunks: whole ones while there are any, then parts of the others' last ones.
+    fn run_chunks(&self, part: Part, chunks: &Chunks<'_>) {
+        let mut own = self.members[part.index].chunk.own();
+        while let Some((first_sample, samples)) = chunks.take() {
+            if !self.run_chunk(part.index, chunks, &mut own, first_sample, samples) {
+                return;
             }
+        }
+        drop(own);
+        chunks.helpers.fetch_add(1, Ordering::Relaxed);
+        let count = part.count.min(self.members.len());
+        for owner in (part.index + 1..count).chain(0..part.index) {
+            self.members[owner].chunk.help(|part_of_step, step| self.run_step(step, owner, part_of_step, part.index));
         }
     }
 
-    /// One part of a step of a chunk that all members compute in the first member's arena; its scratch is the part's, whoever does it.
-    fn run_step(&self, arena: SharedArena, step: usize, part: Part, first_of_chunk: usize, offset: usize, samples: usize) {
+    /// One member's whole chunk, or what comes before its first failure; false where a helper has panicked.
+    fn run_chunk(&self, member: usize, chunks: &Chunks<'_>, own: &mut OwnSteps<'_>, first_sample: usize, all_samples: usize) -> bool {
+        for (stage, offset, samples) in passes(&self.plan.stages, all_samples) {
+            let is_long = samples > 1 && stage.steps.end == self.plan.steps.len() && offset + samples == all_samples;
+            for step in stage.steps.clone() {
+                let step = [step, first_sample, offset, samples];
+                let parts = chunks.parts(is_long);
+                let finished = if parts == 1 {
+                    self.run_step(step, member, Part::WHOLE, member);
+                    true
+                } else {
+                    own.step(step, parts, |part| self.run_step(step, member, part, member))
+                };
+                if !finished {
+                    return false;
+                }
+                if self.has_failed(first_sample..first_sample + all_samples) {
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// One part of a step (which one, first sample of the chunk, samples before those of the step, samples) of a chunk in the arena of
+    /// member `owner`, in the scratch of member `worker`.
+    fn run_step(&self, [step, first_of_chunk, offset, samples]: StepOf, owner: usize, part: Part, worker: usize) {
         let first_sample = first_of_chunk + offset;
-        let mut scratch = self.members[part.index].scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = self.members[worker].scratch.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the arena has the plan's size and outlives the step; parts write disjoint places of it (Step's
-        // contract), each is done once, and a step begins when all parts of the one before are finished; `bind` checked the tensors.
-        let memory = unsafe { Memory::new(arena.0, &self.bound, first_sample) }.inside_chunk(offset);
+        // contract), each is done once, and a step begins when all parts of the one before are finished; nobody else computes in it: a
+        // member's chunks are in its own, a chunk that all share in the first one's, when no member has one; `bind` checked the tensors.
+        let memory = unsafe { Memory::new(self.members[owner].shared.0, &self.bound, first_sample) }.inside_chunk(offset);
         let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
-        if let Err(error) = self.call(step, part.index, run) {
+        if let Err(error) = self.call(step, worker, run) {
             self.fail(first_sample, error);
         }
     }
@@ -325,6 +386,12 @@ impl Executor {
         let outcome = self.plan.steps[step].step.run(&mut run);
         recorder.add_step(step, member, if run.part.index == 0 { run.samples } else { 0 }, start);
         outcome
+    }
+
+    /// Whether one of these samples has failed, and none before them.
+    fn has_failed(&self, samples: Range<usize>) -> bool {
+        let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        self.plan.may_fail && failure().as_ref().is_some_and(|(sample, _)| samples.contains(sample))
     }
 
     /// Keeps the failure of the lowest sample, so that the message does not depend on the schedule.
@@ -371,3 +438,6 @@ impl Executor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Instant;
 /// What one step cost since profiling began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StepCost {
-    /// Calls: one for each chunk of samples that a thread computes alone, one a thread for a chunk that all share.
+    /// Calls: one for each group of samples that a thread computes alone, one for each part where several threads share it.
     pub calls: u64,
     /// Samples computed.
     pub samples: u64,

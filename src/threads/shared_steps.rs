@@ -2,13 +2,9 @@
 //! after another, in any order, late, or on fewer threads than there are tasks. So none waits for one that has not begun: a task takes
 //! whatever part of the present step nobody has, and waits for parts that others are at work on, for nothing else.
 use super::Part;
+use super::own_line::OwnLine;
 use super::wait_point::WaitPoint;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-
-/// A cache line (two, as CPUs prefetch pairs) of its own, so that who writes it does not disturb those who watch another.
-#[derive(Debug)]
-#[repr(align(128))]
-struct OwnLine<T>(T);
 
 /// The steps of one run after another. They are numbered from 0, each has the same number of parts, and a step begins when every part
 /// of the one before is finished. All counters only rise in a run, so a task that comes late finds nothing to take.
