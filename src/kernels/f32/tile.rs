@@ -22,6 +22,8 @@ use crate::packed::PANEL_CHANNELS;
 pub(super) const MAX_SEGMENTS: usize = 6;
 /// Vectors of the widest tile.
 const MAX_VECTORS: usize = 2;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 /// Source bytes that a sweep over all panels reuses: with a deep panel (4608 x 64 bytes) and the lines that are written it
 /// stays in the smallest L2 in use (512 KB). Of 24 to 256 KB, 64 to 128 measured best.
 const SOURCE_BLOCK_BYTES: usize = 96 * 1024;
@@ -74,6 +76,15 @@ pub(super) unsafe fn tile<L: Lanes, const SEGMENTS: usize, const RUN: usize, con
     let taps = job.taps;
     // SAFETY: every address is one of a tap of a pixel, of a weight row or of a stored channel; the caller promises them.
     unsafe {
+        // What the tile writes, and with a residual in its place reads, is on its way while the chains are computed.
+        for segment in 0..SEGMENTS {
+            for pixel in 0..RUN {
+                let dst = job.dst[segment].wrapping_offset(pixel as isize * job.dst_stride);
+                for line in (0..VECTORS * L::LANES * size_of::<f32>()).step_by(LINE_BYTES) {
+                    L::fetch_to_write(dst.wrapping_add(line));
+                }
+            }
+        }
         let mut acc = [[[L::splat(0.0); VECTORS]; RUN]; SEGMENTS];
         for tap_row in 0..taps.rows {
             for tap_col in 0..taps.cols {

@@ -1,9 +1,10 @@
 //! f32 convolution and linear layers by the law of NUMERICS section 8: blocks for the f32 kernels.
+use super::apart_rows::ApartRows;
 use super::geometry::{ConvGeometry, Region, Split};
 use super::placement::{ImageAddresses, LayerTensors, pixel_bytes, source_pixels, swap};
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
-use crate::kernels::{F32Block, F32Kernel};
+use crate::kernels::{F32Block, F32Kernel, Pixels};
 use crate::ops::step::{Step, StepInfo, StepRun};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
@@ -30,6 +31,8 @@ pub struct F32ConvStep {
     block_pixels: usize,
     /// Channels of a block.
     channel_block: usize,
+    /// Where source pixels would crowd each other out of L1.
+    apart: Option<ApartRows>,
 }
 
 impl F32ConvStep {
@@ -63,8 +66,10 @@ impl F32ConvStep {
         };
         let channel_block = if weight_bytes > CACHED_WEIGHT_BYTES { CHANNEL_BLOCK } else { usize::MAX };
         let regions = geometry.regions();
+        let row_bytes = shape.ic * size_of::<f32>();
+        let apart = ApartRows::new(&geometry, &regions, kernel.tile_pixels(), pixel_bytes(&tensors.src), row_bytes);
         let info = StepInfo { kernel: kernel.name(), macs: geometry.macs(), ..info };
-        Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels, channel_block })
+        Ok(Self { info, kernel, geometry, regions, panels, bias, tensors, bounds, split, block_pixels, channel_block, apart })
     }
 
     /// Images whose pixels lie one after another in every tensor are one longer row.
@@ -74,7 +79,13 @@ impl F32ConvStep {
         mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
-    /// The block of a piece of a region for one group's channels from `channel` on.
+    /// The source pixels of a piece of a region for one group.
+    fn source(&self, geometry: &ConvGeometry, piece: &Region, group: usize, image: &ImageAddresses) -> Pixels<*const u8> {
+        let group_bytes = geometry.weight_shape().ic * size_of::<f32>();
+        source_pixels(image.src, pixel_bytes(&self.tensors.src), geometry, piece, group * group_bytes)
+    }
+
+    /// The block of a piece of a region, whose source pixels are `src`, for some channels of one group.
     fn block(
         &self,
         geometry: &ConvGeometry,
@@ -82,11 +93,11 @@ impl F32ConvStep {
         group: usize,
         channels: std::ops::Range<usize>,
         image: &ImageAddresses,
+        src: Pixels<*const u8>,
     ) -> F32Block {
         let shape = geometry.weight_shape();
         let pixel = pixel_bytes(&self.tensors.src);
         let taps = geometry.taps(piece, pixel, shape.ic, PANEL_CHANNELS * size_of::<f32>(), size_of::<f32>());
-        let src = source_pixels(image.src, pixel, geometry, piece, group * shape.ic * size_of::<f32>());
         let first_channel = group * shape.oc + channels.start;
         let residual = self.tensors.residual_pixels(image, geometry, piece, first_channel);
         let dst = self.tensors.dst_pixels(image, geometry, piece, first_channel);
@@ -127,25 +138,46 @@ impl Step for F32ConvStep {
         if ranges.channels.is_empty() {
             return Ok(());
         }
+        // A region of a merged row is the whole row.
+        let whole_row = |region: &Region| match geometry.is_row() {
+            true => Region { cols: 0..geometry.output[1], ..region.clone() },
+            false => region.clone(),
+        };
         let all = &ranges.channels;
         let blocks = || all.clone().step_by(self.channel_block.min(all.len()).max(1));
+        let block_from = |start: usize| start..all.end.min(start.saturating_add(self.channel_block));
+        // SAFETY (of both calls): all taps of the piece are valid, so every source pixel lies inside the input; weights and bias cover the
+        // channels (checked when planned); parts write disjoint places.
+        let run_block = |block: F32Block| unsafe { self.kernel.run(&block) };
+        if let Some(apart) = &self.apart {
+            let region = whole_row(&self.regions[0]);
+            for (image, group) in (0..images).flat_map(|image| (0..geometry.groups).map(move |group| (image, group))) {
+                let addresses = self.tensors.at(run.memory, image);
+                for piece in ranges.pieces(&region, apart.pixels) {
+                    let src = self.source(geometry, &piece, group, &addresses);
+                    // SAFETY: as above.
+                    let src = unsafe { apart.copy(&src, piece.rows.len(), piece.cols.len(), run.scratch) };
+                    blocks().for_each(|start| run_block(self.block(geometry, &piece, group, block_from(start), &addresses, src)));
+                }
+            }
+            return Ok(());
+        }
         for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
-            let channels = start..all.end.min(start.saturating_add(self.channel_block));
-            for region in &self.regions {
-                // A region of a merged row is the whole row.
-                let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
+            for region in self.regions.iter().map(whole_row) {
                 for image in 0..images {
                     let addresses = self.tensors.at(run.memory, image);
-                    for piece in ranges.pieces(region, self.block_pixels) {
-                        let block = self.block(geometry, &piece, group, channels.clone(), &addresses);
-                        // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input; weights
-                        // and bias cover the channels (checked when planned); parts write disjoint places.
-                        unsafe { self.kernel.run(&block) };
+                    for piece in ranges.pieces(&region, self.block_pixels) {
+                        let src = self.source(geometry, &piece, group, &addresses);
+                        run_block(self.block(geometry, &piece, group, block_from(start), &addresses, src));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn scratch_bytes(&self, _samples: usize) -> usize {
+        self.apart.as_ref().map_or(0, ApartRows::bytes)
     }
 
     fn info(&self) -> StepInfo {

@@ -3,6 +3,7 @@
 //! A linear layer is a 1x1 convolution over a row of pixels. Padded taps are never computed: the output is cut into
 //! regions whose pixels share their valid taps, or, for kernels that read gathered panels, padding is filled with the
 //! zero point.
+mod apart_rows;
 mod bordered_columns;
 mod dense_rows;
 mod depthwise;

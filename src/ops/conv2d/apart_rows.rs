@@ -1,0 +1,61 @@
+//! Copies of source pixels in rows that lie apart.
+//!
+//! A tile reads the same channel of 14 pixels at a time. Pixels a multiple of 4 KB apart have all their lines in the same set of an L1 of
+//! 32 or 48 KB, which holds 8 or 12 of them: each is gone before its next channel is read, and a tile waits for L2 at every step. Copied
+//! once for all output channels, a line further apart each, they stay.
+use super::geometry::{ConvGeometry, Region};
+use crate::kernels::Pixels;
+
+/// Distance of addresses that share a set of L1: its sets times a line.
+const SET_STRIDE: usize = 4096;
+/// What is put between rows.
+const LINE_BYTES: usize = 64;
+/// Copies at most at a time: beside a pair of weight panels they stay in L2.
+const COPY_BYTES: usize = 256 << 10;
+/// Rows that are longer stream through L1 anyway, and few of them would fit.
+const MAX_ROW_BYTES: usize = 16 << 10;
+/// Output channels that repay a copy.
+const LEAST_CHANNELS: usize = 64;
+
+/// How a layer's source pixels are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApartRows {
+    /// Pixels of a copy at most.
+    pub pixels: usize,
+    row_bytes: usize,
+    pitch: usize,
+}
+
+impl ApartRows {
+    /// For a layer of single taps whose tiles of `tile_pixels` read crowded pixels, `pixel_bytes` from one to the next; `row_bytes` is
+    /// what a group reads of each.
+    pub fn new(geometry: &ConvGeometry, regions: &[Region], tile_pixels: usize, pixel_bytes: usize, row_bytes: usize) -> Option<Self> {
+        let single_taps = regions.len() == 1 && geometry.kernel == [1, 1];
+        let is_crowded = (pixel_bytes * geometry.strides[1]).is_multiple_of(SET_STRIDE) && row_bytes >= SET_STRIDE / 2;
+        let pays = row_bytes <= MAX_ROW_BYTES && geometry.weight_shape().oc >= LEAST_CHANNELS && geometry.output_pixels() > 0;
+        if !(single_taps && is_crowded && pays) {
+            return None;
+        }
+        let pitch = row_bytes.next_multiple_of(2 * LINE_BYTES) + LINE_BYTES;
+        let pixels = (COPY_BYTES / pitch / tile_pixels).max(1) * tile_pixels;
+        Some(Self { pixels, row_bytes, pitch })
+    }
+
+    /// Bytes of scratch.
+    pub fn bytes(&self) -> usize {
+        self.pixels * self.pitch
+    }
+
+    /// Copies `rows` x `cols` pixels, at most [`ApartRows::pixels`]; where they are now.
+    ///
+    /// # Safety
+    /// The pixels are readable.
+    pub unsafe fn copy(&self, from: &Pixels<*const u8>, rows: usize, cols: usize, scratch: &mut [u8]) -> Pixels<*const u8> {
+        let pixels = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
+        for ((row, col), to) in pixels.zip(scratch[..rows * cols * self.pitch].chunks_exact_mut(self.pitch)) {
+            // SAFETY: the caller's promise; scratch is this part's own.
+            unsafe { std::ptr::copy_nonoverlapping(from.at(row, col), to.as_mut_ptr(), self.row_bytes) };
+        }
+        Pixels { start: scratch.as_ptr(), row_stride: (cols * self.pitch) as isize, col_stride: self.pitch as isize }
+    }
+}
