@@ -30,8 +30,9 @@ const fn layer(name: &'static str, count: usize, size: usize, channels: [usize; 
     Layer { name, count, size, channels, kernel, stride, residual }
 }
 
-/// The convolutions of ResNet-50 at 224 x 224.
-const LAYERS: [Layer; 22] = [
+/// The convolutions of ResNet-50 at 224 x 224; and one, counted for nothing, whose pixels lie 4 KB apart.
+const LAYERS: [Layer; 23] = [
+    layer("1x1 of 4096", 0, 14, [4096, 1024], 1, 1, false),
     layer("stem 7x7/2", 1, 224, [3, 64], 7, 2, false),
     layer("L1 reduce k=64", 1, 56, [64, 64], 1, 1, false),
     layer("L1 reduce", 2, 56, [256, 64], 1, 1, false),

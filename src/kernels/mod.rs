@@ -129,6 +129,11 @@ pub unsafe trait Int8Kernel: Send + Sync {
     /// Output pixels that one tile holds; the driver prefers multiples.
     fn tile_pixels(&self) -> usize;
 
+    /// Source pixels of which a step of a tile reads a few bytes each, and the next step the next few: they should stay in L1.
+    fn pixels_read_in_turn(&self) -> usize {
+        self.tile_pixels()
+    }
+
     /// Output pixels from which on a pass over weights that come from L3 costs less than their products: threads may then each read
     /// all weights for pixels of their own.
     fn pixels_of_weight_pass(&self) -> usize {

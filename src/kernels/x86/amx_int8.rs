@@ -111,6 +111,11 @@ unsafe impl Int8Kernel for Int8Amx {
         BLOCK_TILES * TILE_ROWS
     }
 
+    fn pixels_read_in_turn(&self) -> usize {
+        // A tile load takes a line of each pixel, and all of it.
+        1
+    }
+
     fn pixels_of_weight_pass(&self) -> usize {
         // A pixel takes 1024 multiply-adds a cycle, and L3 gives about 4 bytes of weights in one.
         256

@@ -8,6 +8,8 @@ use crate::kernels::Pixels;
 
 /// Distance of addresses that share a set of L1: its sets times a line.
 const SET_STRIDE: usize = 4096;
+/// Lines of a set in the smallest L1 in use: so many pixels do not crowd.
+const WAYS: usize = 8;
 /// What is put between rows.
 const LINE_BYTES: usize = 64;
 /// Copies at most at a time: beside a pair of weight panels they stay in L2.
@@ -27,10 +29,10 @@ pub struct ApartRows {
 }
 
 impl ApartRows {
-    /// For a layer of single taps whose tiles of `tile_pixels` read crowded pixels, `pixel_bytes` from one to the next; `row_bytes` is
-    /// what a group reads of each.
+    /// For a layer of single taps whose tiles read a little of `tile_pixels` crowded pixels at each step, `pixel_bytes` from one to the
+    /// next; `row_bytes` is what a group reads of each in all.
     pub fn new(geometry: &ConvGeometry, regions: &[Region], tile_pixels: usize, pixel_bytes: usize, row_bytes: usize) -> Option<Self> {
-        let single_taps = regions.len() == 1 && geometry.kernel == [1, 1];
+        let single_taps = regions.len() == 1 && geometry.kernel == [1, 1] && tile_pixels > WAYS;
         let is_crowded = (pixel_bytes * geometry.strides[1]).is_multiple_of(SET_STRIDE) && row_bytes >= SET_STRIDE / 2;
         let pays = row_bytes <= MAX_ROW_BYTES && geometry.weight_shape().oc >= LEAST_CHANNELS && geometry.output_pixels() > 0;
         if !(single_taps && is_crowded && pays) {
@@ -41,9 +43,14 @@ impl ApartRows {
         Some(Self { pixels, row_bytes, pitch })
     }
 
-    /// Bytes of scratch.
-    pub fn bytes(&self) -> usize {
-        self.pixels * self.pitch
+    /// Whether so many pixels are worth it.
+    pub fn is_for(&self, pixels: usize) -> bool {
+        pixels > WAYS
+    }
+
+    /// Bytes of scratch for so many pixels, if they are worth it.
+    pub fn bytes(&self, pixels: usize) -> usize {
+        if self.is_for(pixels) { self.pixels.min(pixels) * self.pitch } else { 0 }
     }
 
     /// Copies `rows` x `cols` pixels, at most [`ApartRows::pixels`]; where they are now.

@@ -149,7 +149,7 @@ impl Step for F32ConvStep {
         // SAFETY (of both calls): all taps of the piece are valid, so every source pixel lies inside the input; weights and bias cover the
         // channels (checked when planned); parts write disjoint places.
         let run_block = |block: F32Block| unsafe { self.kernel.run(&block) };
-        if let Some(apart) = &self.apart {
+        if let Some(apart) = self.apart.filter(|apart| apart.is_for(ranges.rows.len() * ranges.cols.len())) {
             let region = whole_row(&self.regions[0]);
             for (image, group) in (0..images).flat_map(|image| (0..geometry.groups).map(move |group| (image, group))) {
                 let addresses = self.tensors.at(run.memory, image);
@@ -176,8 +176,9 @@ impl Step for F32ConvStep {
         Ok(())
     }
 
-    fn scratch_bytes(&self, _samples: usize) -> usize {
-        self.apart.as_ref().map_or(0, ApartRows::bytes)
+    fn scratch_bytes(&self, samples: usize) -> usize {
+        let pixels = samples.saturating_mul(self.tensors.images()).saturating_mul(self.geometry.output_pixels());
+        self.apart.map_or(0, |apart| apart.bytes(pixels))
     }
 
     fn info(&self) -> StepInfo {

@@ -1,6 +1,7 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
 mod in_turn;
 
+use super::apart_rows::ApartRows;
 use super::bordered_columns::BorderedColumns;
 use super::gather::Gather;
 use super::geometry::{ConvGeometry, PartRanges, Region, Split};
@@ -45,6 +46,8 @@ pub struct Int8ConvStep {
     small_image: Option<SmallImage>,
     /// How an image that is computed by itself is read instead, where its rows are short.
     bordered: Option<BorderedColumns>,
+    /// Where source pixels would crowd each other out of L1.
+    apart: Option<ApartRows>,
     /// How the kernel computes it with fewer products, where it does.
     winograd: Option<Winograd>,
     /// Bytes from one source pixel to the next.
@@ -119,6 +122,10 @@ impl Int8ConvStep {
         } else {
             None
         };
+        let apart = match form {
+            SourceForm::Direct => ApartRows::new(&geometry, &geometry.regions(), kernel.pixels_read_in_turn(), src_pixel, k_per_tap),
+            SourceForm::Gathered { .. } => None,
+        };
         let result = tables.bounded(shape.taps * k_per_tap, result);
         let winograd = if by_channel || small_image.is_some() || form == SourceForm::Direct {
             None
@@ -140,6 +147,7 @@ impl Int8ConvStep {
             form,
             small_image,
             bordered,
+            apart,
             winograd,
             src_pixel,
             split,
@@ -162,7 +170,7 @@ impl Int8ConvStep {
         let possible = self.form == SourceForm::Direct
             || self.winograd.is_some()
             || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
-        if possible && !self.tables.is_dynamic() && self.small_image.is_none() { images.max(1) } else { 1 }
+        if possible && !self.tables.is_dynamic() && self.small_image.is_none() && self.apart.is_none() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
@@ -181,10 +189,14 @@ impl Int8ConvStep {
         round_up(shape.taps * shape.groups_per_tap() * K_GROUP, k_multiple)
     }
 
-    fn gather_bytes(&self) -> usize {
+    /// Scratch for panels or copies of source pixels, for so many images.
+    fn gather_bytes(&self, images: usize) -> usize {
         match self.form {
             _ if self.winograd.is_some() => 0,
-            SourceForm::Direct => 0,
+            SourceForm::Direct => {
+                let pixels = images.saturating_mul(self.geometry.output_pixels());
+                self.apart.map_or(0, |apart| round_up(apart.bytes(pixels), 64))
+            }
             SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                 // One row more: a run of zero points, the source of padded taps.
                 round_up((self.block_pixels + 1) * self.panel_row_values(k_multiple) * bytes_per_value, 64)
@@ -267,9 +279,35 @@ impl ImageRun<'_> {
         if cols == 1 && rows > 1 { transposed(block) } else { block }
     }
 
-    /// The kernel reads pixels where they lie.
-    fn run_direct(&self, kernel_scratch: &mut [u8]) {
+    /// The kernel reads pixels of one image, in one region, from copies.
+    fn run_apart(&self, apart: ApartRows, copy: &mut [u8], kernel_scratch: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
+        let (groups, pixel, (region, class)) = (geometry.weight_shape().groups_per_tap(), step.src_pixel, &self.regions[0]);
+        let region = self.whole_row(region);
+        for (group, piece) in
+            (0..geometry.groups).flat_map(|group| self.ranges.pieces(&region, apart.pixels).map(move |piece| (group, piece)))
+        {
+            let taps = geometry.taps(&piece, pixel, groups, ROW_BYTES, K_GROUP);
+            let src = source_pixels(self.addresses.src, pixel, geometry, &piece, group * geometry.weight_shape().ic);
+            // SAFETY: all taps of the piece are valid, so every source pixel lies inside the input.
+            let src = unsafe { apart.copy(&src, piece.rows.len(), piece.cols.len(), copy) };
+            let block = self.block(&piece, *class, group, self.ranges.channels.clone(), src, taps);
+            // SAFETY: the copies hold these pixels; the rest as in `run_direct`.
+            unsafe { step.kernel.run(&block, kernel_scratch) };
+        }
+    }
+
+    /// A region of a merged row is the whole row.
+    fn whole_row(&self, region: &Region) -> Region {
+        if self.geometry.is_row() { Region { cols: 0..self.geometry.output[1], ..region.clone() } } else { region.clone() }
+    }
+
+    /// The kernel reads pixels where they lie, or from copies, for which there is scratch.
+    fn run_direct(&self, copy: &mut [u8], kernel_scratch: &mut [u8]) {
+        let (step, geometry) = (self.step, self.geometry);
+        if let Some(apart) = step.apart.filter(|apart| apart.is_for(self.ranges.rows.len() * self.ranges.cols.len())) {
+            return self.run_apart(apart, copy, kernel_scratch);
+        }
         let shape = geometry.weight_shape();
         let pixel = step.src_pixel;
         let all = &self.ranges.channels;
@@ -280,9 +318,7 @@ impl ImageRun<'_> {
         for (group, start) in (0..geometry.groups).flat_map(|group| blocks().map(move |start| (group, start))) {
             let channels = start..all.end.min(start.saturating_add(channel_block));
             for (region, class) in self.regions {
-                // A region of a merged row is the whole row.
-                let region = if geometry.is_row() { &Region { cols: 0..geometry.output[1], ..region.clone() } } else { region };
-                for piece in self.ranges.pieces(region, step.block_pixels) {
+                for piece in self.ranges.pieces(&self.whole_row(region), step.block_pixels) {
                     let taps = geometry.taps(&piece, pixel, shape.groups_per_tap(), ROW_BYTES, K_GROUP);
                     let src = source_pixels(self.addresses.src, pixel, geometry, &piece, group * shape.ic);
                     let block = self.block(&piece, *class, group, channels.clone(), src, taps);
@@ -362,14 +398,15 @@ impl Step for Int8ConvStep {
         let in_turn = self.images_in_turn(images);
         let (table_scratch, rest) = run.scratch.split_at_mut(in_turn * self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
-        let (panel, rest) = rest.split_at_mut(self.gather_bytes());
+        let (panel, rest) = rest.split_at_mut(self.gather_bytes(run.samples * self.tensors.images()));
         let (rewritten, rest) = rest.split_at_mut(in_turn * self.image_bytes());
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         if in_turn > 1 {
             for first in (0..images).step_by(in_turn) {
                 let images = first..images.min(first + in_turn);
-                self.run_in_turn(run.memory, (geometry, &ranges), images, [&mut *table_scratch, &mut *rewritten, &mut *kernel_scratch]);
+                let scratch = [&mut *table_scratch, &mut *rewritten, &mut *panel, &mut *kernel_scratch];
+                self.run_in_turn(run.memory, (geometry, &ranges), images, scratch);
             }
             self.kernel.leave();
             return Ok(());
@@ -411,7 +448,7 @@ impl Step for Int8ConvStep {
             let (ranges, channels_end) = (ranges.clone(), ranges.channels.end);
             let image_run = ImageRun { step: self, geometry, regions, ranges, tables, addresses, images: together, channels_end };
             match self.form {
-                SourceForm::Direct => image_run.run_direct(kernel_scratch),
+                SourceForm::Direct => image_run.run_direct(panel, kernel_scratch),
                 SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                     image_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
                 }
@@ -437,7 +474,7 @@ impl Step for Int8ConvStep {
         let images = samples.saturating_mul(self.tensors.images());
         let winograd = self.winograd.as_ref().map_or(0, |winograd| winograd.scratch_bytes(images));
         let of_images = self.images_in_turn(images) * (self.tables.scratch_bytes() + self.image_bytes());
-        of_images + self.kernel_scratch_bytes() + self.gather_bytes() + winograd
+        of_images + self.kernel_scratch_bytes() + self.gather_bytes(images) + winograd
     }
 
     fn info(&self) -> StepInfo {
