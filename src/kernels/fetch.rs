@@ -18,3 +18,15 @@ pub fn fetch_into_l2(start: *const u8, bytes: usize) {
         let _ = at;
     }
 }
+
+/// Asks the core for the cache line at an address, any one, to write it.
+#[inline(always)]
+pub fn fetch_to_write(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is allowed, and CPUs without this one take it for a no-operation.
+    unsafe {
+        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -62,10 +62,6 @@ unsafe impl Lanes for Zmm {
         // max and min give their second operand where the two are equal or one is NaN: x.
         unsafe { _mm512_min_ps(high, _mm512_max_ps(low, x)) }
     }
-    #[inline(always)]
-    unsafe fn fetch_to_write(dst: *const u8) {
-        unsafe { std::arch::asm!("prefetchw byte ptr [{}]", in(reg) dst, options(nostack, preserves_flags, readonly)) };
-    }
 }
 
 /// `f32-14x32-avx512`.

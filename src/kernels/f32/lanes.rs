@@ -29,9 +29,4 @@ pub(super) unsafe trait Lanes {
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `x < low ? low : x > high ? high : x`: NaN passes.
     unsafe fn clamp(x: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
-    /// Asks for the cache line at an address, any one, to write it.
-    #[inline(always)]
-    unsafe fn fetch_to_write(dst: *const u8) {
-        let _ = dst;
-    }
 }

@@ -15,6 +15,7 @@
 //! runs; channels past the block's are computed from the padding and not stored. No source float is read but those of
 //! the taps.
 use super::lanes::Lanes;
+use crate::kernels::fetch::fetch_to_write;
 use crate::kernels::{F32Block, Taps};
 use crate::packed::PANEL_CHANNELS;
 
@@ -53,6 +54,20 @@ pub(super) struct TileJob {
     dst_stride: isize,
 }
 
+impl TileJob {
+    /// Asks for the lines that the tile writes, and with a residual in their place reads: they are on their way while the chains are
+    /// computed.
+    #[inline(always)]
+    fn fetch_outputs(&self) {
+        for start in &self.dst[..self.segments] {
+            for pixel in 0..self.run {
+                let pixel = start.wrapping_offset(pixel as isize * self.dst_stride);
+                (0..self.channels * size_of::<f32>()).step_by(LINE_BYTES).for_each(|line| fetch_to_write(pixel.wrapping_add(line)));
+            }
+        }
+    }
+}
+
 /// The shape of a kernel's full tile.
 #[derive(Clone, Copy)]
 pub(super) struct SweepShape {
@@ -76,15 +91,6 @@ pub(super) unsafe fn tile<L: Lanes, const SEGMENTS: usize, const RUN: usize, con
     let taps = job.taps;
     // SAFETY: every address is one of a tap of a pixel, of a weight row or of a stored channel; the caller promises them.
     unsafe {
-        // What the tile writes, and with a residual in its place reads, is on its way while the chains are computed.
-        for segment in 0..SEGMENTS {
-            for pixel in 0..RUN {
-                let dst = job.dst[segment].wrapping_offset(pixel as isize * job.dst_stride);
-                for line in (0..VECTORS * L::LANES * size_of::<f32>()).step_by(LINE_BYTES) {
-                    L::fetch_to_write(dst.wrapping_add(line));
-                }
-            }
-        }
         let mut acc = [[[L::splat(0.0); VECTORS]; RUN]; SEGMENTS];
         for tap_row in 0..taps.rows {
             for tap_col in 0..taps.cols {
@@ -295,6 +301,7 @@ unsafe fn sweep_part(block: &F32Block, part: &Part, first: usize, shape: SweepSh
                     (row, index) = (row + 1, 0);
                 }
             }
+            job.fetch_outputs();
             tile(&job);
         }
     }
