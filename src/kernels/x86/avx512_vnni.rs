@@ -245,7 +245,11 @@ unsafe fn accumulate<const P: usize, const N: usize>(
                     }
                 }
                 for _ in 0..steps {
-                    let rows: [__m512i; N] = std::array::from_fn(|n| _mm512_loadu_si512(weights.add(n * block.panel_stride).cast()));
+                    // A loop: a closure that the compiler may leave out of line would cost more than the products.
+                    let mut rows = [_mm512_setzero_si512(); N];
+                    for (n, row) in rows.iter_mut().enumerate() {
+                        *row = _mm512_loadu_si512(weights.add(n * block.panel_stride).cast());
+                    }
                     for p in 0..P {
                         let src = if p < head { first.offset(offsets[p]) } else { second.offset(offsets[p - head]) };
                         let a = _mm512_set1_epi32(src.cast::<i32>().read_unaligned());

@@ -48,6 +48,17 @@ const RUN_GROUPS: usize = RUN_CHANNELS / K_GROUP;
 /// Largest activation.
 const MOST_ACTIVATION: i64 = 255;
 
+/// A row of a tile that is held by columns. A loop: closures that the compiler may leave out of line cost more than the transform.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn row_of<const COLS: usize, const ROWS: usize>(columns: &[[__m256i; ROWS]; COLS], row: usize) -> [__m256i; COLS] {
+    let mut values = [_mm256_setzero_si256(); COLS];
+    for (value, column) in values.iter_mut().zip(columns) {
+        *value = column[row];
+    }
+    values
+}
+
 /// One form: `$m` outputs a side, `$n` source pixels a side; the last division is by `4^shift / $inverse` (modulo 2^32).
 macro_rules! form {
     ($(#[$doc:meta])* $kernel:ident, $name:literal, $module:ident, $transforms:ident, $m:literal, $n:literal, shift $shift:literal, inverse $inverse:expr) => {
@@ -162,7 +173,7 @@ macro_rules! form {
                         columns[col] = transform_pixels(d);
                     }
                     for row in 0..$n {
-                        let words = transform_pixels(columns.each_ref().map(|column| column[row]));
+                        let words = transform_pixels(row_of(&columns, row));
                         for (col, words) in words.into_iter().enumerate() {
                             // SAFETY: the caller's promise.
                             unsafe { _mm256_storeu_si256(dst.add((row * $n + col) * stride + odd * 32).cast(), words) };
@@ -191,7 +202,7 @@ macro_rules! form {
                             columns[col] = transform_weights(w);
                         }
                         for row in 0..$n {
-                            let words = transform_weights(columns.each_ref().map(|column| column[row]));
+                            let words = transform_weights(row_of(&columns, row));
                             for (col, words) in words.into_iter().enumerate() {
                                 let at = (row * $n + col) * stride + odd * RUN_PAIRS * STEP_BYTES + half * 32;
                                 // SAFETY: the caller's promise.
@@ -229,7 +240,7 @@ macro_rules! form {
                         columns[col] = transform_sums(m);
                     }
                     for row in 0..$m {
-                        let y = transform_sums(columns.each_ref().map(|column| column[row]));
+                        let y = transform_sums(row_of(&columns, row));
                         for col in 0..$m {
                             let y = if $inverse == 1 { y[col] } else { _mm256_mullo_epi32(y[col], _mm256_set1_epi32($inverse)) };
                             acc[row][col][half] = _mm256_add_epi32(_mm256_srai_epi32::<$shift>(y), comp);
