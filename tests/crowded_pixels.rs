@@ -1,6 +1,6 @@
 //! Layers whose source pixels lie a multiple of 4 KB apart, where kernels read copies: in float the chains of the law, in int8 the bits
 //! of the portable kernel, which reads pixels where they lie.
-use rsquant::graph::{Conv2dAttributes, GraphBuilder};
+use rsquant::graph::{Conv2dAttributes, GraphBuilder, Padding};
 use rsquant::isa::Isa;
 use rsquant::pipeline::{Context, ContextOptions, FloatGraph, Prepared, Session, SessionOptions};
 use rsquant::quantize::QConfig;
@@ -128,4 +128,30 @@ fn int8_copies_give_the_bits_of_the_portable_kernel() {
     Layer { channels: 2048, size: [7, 9], stride: 2, groups: 1, outputs: 96 }.check_int8();
     Layer { channels: 4096, size: [3, 4], stride: 1, groups: 2, outputs: 160 }.check_int8();
     Layer { channels: 4096, size: [2, 2], stride: 1, groups: 1, outputs: 64 }.check_int8();
+}
+
+/// An output whose only tap lies in the padding, gigabytes before the source, is the bias: nothing is read.
+#[test]
+fn pixels_in_the_padding_are_not_copied() {
+    const OUTPUTS: usize = 64;
+    for channels in [1024, 4096] {
+        let (x, bias) = (noise(BATCH * channels * 16, 5), noise(OUTPUTS, 6));
+        let mut builder = GraphBuilder::new();
+        let input = builder.input("x", &[None, Some(channels), Some(1), Some(16)]).unwrap();
+        let padding = Padding::Explicit { top: 100_000, left: 0, bottom: 0, right: 0 };
+        let attributes = Conv2dAttributes { strides: [100_001, 1], padding, ..Conv2dAttributes::new(channels, OUTPUTS, [1, 1]) };
+        let conv = builder.conv2d("conv", input, &noise(OUTPUTS * channels, 7), Some(&bias), attributes).unwrap();
+        let graph = FloatGraph::from_graph(builder.finish(&[conv]).unwrap()).unwrap();
+        for (context, what) in contexts() {
+            let prepared = Prepared::new(&context, &graph, &QConfig::default_dynamic(), None).unwrap();
+            let int8 = Session::new(&prepared.convert().unwrap(), options()).unwrap();
+            for mut session in [Session::float(&context, &graph, options()).unwrap(), int8] {
+                let (x_dims, out_dims) = ([BATCH, channels, 1, 16], [BATCH, OUTPUTS, 1, 16]);
+                let mut out = vec![f32::NAN; out_dims.iter().product()];
+                let output = TensorViewMut::f32(&mut out, &out_dims).unwrap();
+                session.run(&[TensorView::f32(&x, &x_dims).unwrap()], &mut [output]).unwrap();
+                assert!(out.iter().enumerate().all(|(at, &y)| y == bias[at / 16 % OUTPUTS]), "{channels} channels, {what}");
+            }
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Products of two computed matrices, batched: the right one is packed into panels in scratch, then the f32 kernel runs.
-use super::step::{Step, StepInfo, StepRun, Tensor};
+use super::step::{HELP_PARTS, Step, StepInfo, StepRun, Tensor};
 use crate::error::{Error, Result};
 use crate::kernels::{F32Block, F32Kernel, Pixels, Taps};
 use crate::packed::{PANEL_CHANNELS, WeightShape};
@@ -107,6 +107,11 @@ impl Step for MatMulStep {
             }
         }
         Ok(())
+    }
+
+    fn help_parts(&self) -> usize {
+        // Parts of one matrix each pack all of the right operand.
+        if self.pairs.len() >= HELP_PARTS { HELP_PARTS } else { 1 }
     }
 
     fn scratch_bytes(&self, _samples: usize) -> usize {

@@ -22,4 +22,4 @@ pub use elementwise::unary_function;
 pub use image_input::{ImageFloatsStep, QuantizeImageStep};
 pub use layout::{Element, Order, TensorLayout};
 pub use quantize_rows::QuantizeRowsStep;
-pub use step::{BoundTensors, Memory, Slot, Step, StepInfo, StepRun, Tensor};
+pub use step::{BoundTensors, HELP_PARTS, Memory, Slot, Step, StepInfo, StepRun, Tensor};

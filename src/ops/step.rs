@@ -175,6 +175,10 @@ pub struct StepInfo {
     pub weight_bytes: u64,
 }
 
+/// Parts of a step that a thread does by itself where others may help: what is lost when one waits for another's last part is a fraction
+/// of that, and the channels of a late layer still fill whole panels.
+pub const HELP_PARTS: usize = 8;
+
 /// One planned operation.
 pub trait Step: Send + Sync {
     /// Does `run.part` of the work. Every part together writes the whole output; parts write disjoint places.
@@ -193,6 +197,12 @@ pub trait Step: Send + Sync {
     fn scratch_bytes(&self, samples: usize) -> usize {
         let _ = samples;
         0
+    }
+
+    /// Into how many parts the step of one thread is cut where another can help: [`HELP_PARTS`] where parts cost nothing, 2 where they
+    /// cost little beside a thread that waits, 1 where they are not worth it.
+    fn help_parts(&self) -> usize {
+        HELP_PARTS
     }
 
     /// Whether `run` may fail, so that outputs must be staged.

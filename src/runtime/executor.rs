@@ -6,7 +6,7 @@ use super::plan::{Plan, PlannedTensor};
 use super::profile::{Profile, Recorder};
 use super::stages::Stage;
 use crate::error::{Error, Result};
-use crate::ops::{BoundTensors, Memory, StepRun, Tensor};
+use crate::ops::{BoundTensors, HELP_PARTS, Memory, Step, StepRun, Tensor};
 use crate::tensor::AlignedBuffer;
 use crate::threads::{Executor as Threads, OpenSteps, OwnSteps, Part, SharedSteps, StepOf};
 use std::ops::Range;
@@ -25,7 +25,8 @@ pub struct Executor {
     max_samples: usize,
     /// Where the threads of a run meet.
     steps: SharedSteps,
-    failure: Mutex<Option<(usize, Error)>>,
+    /// Of the run: first sample and part of the step that failed.
+    failure: Mutex<Option<((usize, usize), Error)>>,
     /// Present where runs are profiled.
     recorder: Option<Recorder>,
 }
@@ -49,10 +50,6 @@ struct SharedArena(*mut u8);
 unsafe impl Send for SharedArena {}
 // SAFETY: as above.
 unsafe impl Sync for SharedArena {}
-
-/// Parts of a step of a member's chunk where others may help: what is lost when one waits for another's last part is a fraction of that,
-/// and the channels of a late layer still fill whole panels.
-const HELP_PARTS: usize = 8;
 
 /// The full chunks of a run: members take them one after another.
 struct Chunks<'a> {
@@ -79,9 +76,11 @@ impl Chunks<'_> {
 
     /// Parts of a member's next step: one where nobody would help. `is_long` of a step so late in a chunk, and for so many samples, that
     /// who comes to help should not wait for the one after it.
-    fn parts(&self, is_long: bool) -> usize {
-        let will_help = || is_long && self.members > 1 && self.next.load(Ordering::Relaxed) >= self.full;
-        if self.helpers.load(Ordering::Relaxed) > 0 || will_help() { HELP_PARTS } else { 1 }
+    fn parts(&self, step: &dyn Step, is_long: bool) -> usize {
+        let parts = step.help_parts();
+        let are_free = parts == HELP_PARTS && self.members > 1;
+        let will_help = || is_long && are_free && self.next.load(Ordering::Relaxed) >= self.full;
+        if self.helpers.load(Ordering::Relaxed) > 0 || will_help() { parts } else { 1 }
     }
 }
 
@@ -296,15 +295,16 @@ impl Executor {
                 return;
             }
             for index in full..count {
-                let (first, samples) = (index * chunk, chunk.min(samples - index * chunk));
-                for (stage, offset, samples) in passes(&this.plan.stages, samples) {
+                let (first, of_chunk) = (index * chunk, chunk.min(samples - index * chunk));
+                for (stage, offset, samples) in passes(&this.plan.stages, of_chunk) {
                     for step in stage.steps.clone() {
                         let work = |part: Part| this.run_step([step, first, offset, samples], 0, part, part.index);
                         let fetch_ahead = |part| {
                             let next = this.plan.steps.get(step + 1);
                             next.iter().for_each(|next| next.step.fetch_constants(part, samples));
                         };
-                        if !steps.next_and(work, fetch_ahead) {
+                        // A chunk ends with its first failure, which those who stay behind find as well.
+                        if !steps.next_and(work, fetch_ahead) || this.has_failed(first..first + of_chunk) {
                             return;
                         }
                     }
@@ -346,7 +346,7 @@ impl Executor {
             let is_long = samples > 1 && stage.steps.end == self.plan.steps.len() && offset + samples == all_samples;
             for step in stage.steps.clone() {
                 let step = [step, first_sample, offset, samples];
-                let parts = chunks.parts(is_long);
+                let parts = chunks.parts(&*self.plan.steps[step[0]].step, is_long);
                 let finished = if parts == 1 {
                     self.run_step(step, member, Part::WHOLE, member);
                     true
@@ -375,7 +375,7 @@ impl Executor {
         let memory = unsafe { Memory::new(self.members[owner].shared.0, &self.bound, first_sample) }.inside_chunk(offset);
         let run = StepRun { memory: &memory, samples, first_sample, part, scratch: &mut scratch };
         if let Err(error) = self.call(step, worker, run) {
-            self.fail(first_sample, error);
+            self.fail((first_sample, part.index), error);
         }
     }
 
@@ -391,14 +391,14 @@ impl Executor {
     /// Whether one of these samples has failed, and none before them.
     fn has_failed(&self, samples: Range<usize>) -> bool {
         let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plan.may_fail && failure().as_ref().is_some_and(|(sample, _)| samples.contains(sample))
+        self.plan.may_fail && failure().as_ref().is_some_and(|((sample, _), _)| samples.contains(sample))
     }
 
-    /// Keeps the failure of the lowest sample, so that the message does not depend on the schedule.
-    fn fail(&self, sample: usize, error: Error) {
+    /// Keeps the failure of the lowest sample, and of its first part, so that the message does not depend on the schedule.
+    fn fail(&self, at: (usize, usize), error: Error) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if failure.as_ref().is_none_or(|(earlier, _)| sample < *earlier) {
-            *failure = Some((sample, error));
+        if failure.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
+            *failure = Some((at, error));
         }
     }
 

@@ -32,7 +32,9 @@ impl ApartRows {
     /// For a layer of single taps whose tiles read a little of `tile_pixels` crowded pixels at each step, `pixel_bytes` from one to the
     /// next; `row_bytes` is what a group reads of each in all.
     pub fn new(geometry: &ConvGeometry, regions: &[Region], tile_pixels: usize, pixel_bytes: usize, row_bytes: usize) -> Option<Self> {
-        let single_taps = regions.len() == 1 && geometry.kernel == [1, 1] && tile_pixels > WAYS;
+        // A region whose only tap lies in the padding has no source pixels at all.
+        let has_tap = |region: &Region| region.tap_rows.len() == 1 && region.tap_cols.len() == 1;
+        let single_taps = geometry.kernel == [1, 1] && regions.len() == 1 && regions.iter().all(has_tap) && tile_pixels > WAYS;
         let is_crowded = (pixel_bytes * geometry.strides[1]).is_multiple_of(SET_STRIDE) && row_bytes >= SET_STRIDE / 2;
         let pays = row_bytes <= MAX_ROW_BYTES && geometry.weight_shape().oc >= LEAST_CHANNELS && geometry.output_pixels() > 0;
         if !(single_taps && is_crowded && pays) {
@@ -56,7 +58,7 @@ impl ApartRows {
     /// Copies `rows` x `cols` pixels, at most [`ApartRows::pixels`]; where they are now.
     ///
     /// # Safety
-    /// The pixels are readable.
+    /// The row's bytes of each pixel are readable.
     pub unsafe fn copy(&self, from: &Pixels<*const u8>, rows: usize, cols: usize, scratch: &mut [u8]) -> Pixels<*const u8> {
         let pixels = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
         for ((row, col), to) in pixels.zip(scratch[..rows * cols * self.pitch].chunks_exact_mut(self.pitch)) {

@@ -5,7 +5,7 @@ use super::placement::{ImageAddresses, LayerTensors, pixel_bytes, source_pixels,
 use crate::error::{Error, Result};
 use crate::graph::Bounds;
 use crate::kernels::{F32Block, F32Kernel, Pixels};
-use crate::ops::step::{Step, StepInfo, StepRun};
+use crate::ops::step::{HELP_PARTS, Step, StepInfo, StepRun};
 use crate::packed::PANEL_CHANNELS;
 use crate::tensor::{SharedBytes, round_up};
 use std::sync::Arc;
@@ -174,6 +174,11 @@ impl Step for F32ConvStep {
             }
         }
         Ok(())
+    }
+
+    fn help_parts(&self) -> usize {
+        // Each part copies pixels anew.
+        if self.apart.is_some() { 2 } else { HELP_PARTS }
     }
 
     fn scratch_bytes(&self, samples: usize) -> usize {

@@ -12,7 +12,7 @@ use super::winograd::{Winograd, WinogradRun};
 use crate::error::Result;
 use crate::kernels::fetch::fetch_into_l2;
 use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
-use crate::ops::step::{Step, StepInfo, StepRun};
+use crate::ops::step::{HELP_PARTS, Step, StepInfo, StepRun};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use crate::tensor::round_up;
 use crate::threads::Part;
@@ -302,12 +302,9 @@ impl ImageRun<'_> {
         if self.geometry.is_row() { Region { cols: 0..self.geometry.output[1], ..region.clone() } } else { region.clone() }
     }
 
-    /// The kernel reads pixels where they lie, or from copies, for which there is scratch.
-    fn run_direct(&self, copy: &mut [u8], kernel_scratch: &mut [u8]) {
+    /// The kernel reads pixels where they lie.
+    fn run_direct(&self, kernel_scratch: &mut [u8]) {
         let (step, geometry) = (self.step, self.geometry);
-        if let Some(apart) = step.apart.filter(|apart| apart.is_for(self.ranges.rows.len() * self.ranges.cols.len())) {
-            return self.run_apart(apart, copy, kernel_scratch);
-        }
         let shape = geometry.weight_shape();
         let pixel = step.src_pixel;
         let all = &self.ranges.channels;
@@ -405,8 +402,7 @@ impl Step for Int8ConvStep {
         if in_turn > 1 {
             for first in (0..images).step_by(in_turn) {
                 let images = first..images.min(first + in_turn);
-                let scratch = [&mut *table_scratch, &mut *rewritten, &mut *panel, &mut *kernel_scratch];
-                self.run_in_turn(run.memory, (geometry, &ranges), images, scratch);
+                self.run_in_turn(run.memory, (geometry, &ranges), images, [&mut *table_scratch, &mut *rewritten, &mut *kernel_scratch]);
             }
             self.kernel.leave();
             return Ok(());
@@ -446,9 +442,13 @@ impl Step for Int8ConvStep {
                 (geometry, regions) = (&bordered.geometry, &bordered.regions);
             }
             let (ranges, channels_end) = (ranges.clone(), ranges.channels.end);
+            let pixels = ranges.rows.len() * ranges.cols.len();
             let image_run = ImageRun { step: self, geometry, regions, ranges, tables, addresses, images: together, channels_end };
             match self.form {
-                SourceForm::Direct => image_run.run_direct(panel, kernel_scratch),
+                SourceForm::Direct => match self.apart.filter(|apart| apart.is_for(pixels)) {
+                    Some(apart) => image_run.run_apart(apart, panel, kernel_scratch),
+                    None => image_run.run_direct(kernel_scratch),
+                },
                 SourceForm::Gathered { bytes_per_value, k_multiple, .. } => {
                     image_run.run_gathered(bytes_per_value, k_multiple, panel, kernel_scratch);
                 }
@@ -468,6 +468,12 @@ impl Step for Int8ConvStep {
         }
         let class = self.regions.first().map_or(0, |(_, class)| *class);
         self.tables.fetch(class, ranges.channels.start, panels * PANEL_CHANNELS);
+    }
+
+    fn help_parts(&self) -> usize {
+        // Each part gathers, copies or rewrites pixels anew.
+        let rewrites = self.form != SourceForm::Direct || self.small_image.is_some() || self.apart.is_some();
+        if rewrites { 2 } else { HELP_PARTS }
     }
 
     fn scratch_bytes(&self, samples: usize) -> usize {

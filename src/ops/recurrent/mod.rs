@@ -158,6 +158,11 @@ impl Step for RecurrentStep {
         result
     }
 
+    fn help_parts(&self) -> usize {
+        // Parts of fewer sequences each would read all recurrent weights at each time step.
+        1
+    }
+
     fn scratch_bytes(&self, _samples: usize) -> usize {
         self.sizes.total()
     }

@@ -100,13 +100,16 @@ fn nobody_cuts_the_steps_of_a_thread_that_is_alone() {
 /// What comes after a failure computes with what there is, and would name another tensor of an earlier sample.
 #[test]
 fn a_chunk_ends_with_its_first_failure() {
-    for threads in [1, 2] {
+    for threads in [1, 2, 4] {
         let fails = called(|run| if run.first_sample == 1 { Err(Error::NotFinite("the first step".into())) } else { Ok(()) });
         let later = called(|run| if run.first_sample == 0 { Err(Error::NotFinite("a later step".into())) } else { Ok(()) });
         let mut executor = Executor::new(plan_of(vec![fails, later], &[(0..1, 1), (1..2, 4)]), threads, 8).unwrap();
         for _ in 0..50 {
-            let failure = executor.run(&Threads::with_threads(threads), 8, &[], &mut []).unwrap_err();
-            assert_eq!(failure.to_string(), Error::NotFinite("the first step".into()).to_string(), "{threads} threads");
+            // 8 samples are chunks of the threads' own, 5 on 4 threads are chunks that all share.
+            for samples in [8, 5] {
+                let failure = executor.run(&Threads::with_threads(threads), samples, &[], &mut []).unwrap_err();
+                assert_eq!(failure.to_string(), Error::NotFinite("the first step".into()).to_string(), "{threads} threads, {samples}");
+            }
         }
     }
 }
@@ -122,4 +125,21 @@ fn a_panic_in_a_step_that_others_help_with_is_an_error_and_the_next_run_works() 
     calls.store(6, SeqCst);
     executor.run(&threads, 8, &[], &mut []).unwrap();
     assert!(calls.load(SeqCst) > 6);
+}
+
+/// The part that fails last is the first one.
+#[test]
+fn of_parts_that_fail_the_first_is_named_whoever_is_first() {
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failed);
+    let fails = called(move |run| {
+        while run.part.index == 0 && count.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        count.fetch_add(1, SeqCst);
+        Err(Error::NotFinite(format!("part {}", run.part.index)))
+    });
+    let mut executor = Executor::new(plan_of(vec![fails], &[(0..1, 4)]), 2, 8).unwrap();
+    let failure = executor.run(&Threads::with_threads(2), 1, &[], &mut []).unwrap_err();
+    assert_eq!((failure.to_string(), failed.load(SeqCst)), (Error::NotFinite("part 0".into()).to_string(), 2));
 }

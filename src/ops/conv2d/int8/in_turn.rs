@@ -10,21 +10,21 @@ use std::ops::Range;
 const IMAGES_IN_TURN: usize = 8;
 
 impl Int8ConvStep {
-    /// How many of `images` images take turns: 1 where they share their tables, or all weights stay in the cache anyway.
+    /// How many of `images` images take turns: 1 where they share their tables, all weights stay in the cache anyway, or pixels are copied.
     pub(super) fn images_in_turn(&self, images: usize) -> usize {
-        let own_tables = self.tables.is_dynamic() && self.small_image.is_none();
+        let own_tables = self.tables.is_dynamic() && self.small_image.is_none() && self.apart.is_none();
         let possible = own_tables && self.form == SourceForm::Direct && self.channel_block != usize::MAX;
         if possible { images.clamp(1, IMAGES_IN_TURN) } else { 1 }
     }
 
-    /// Computes some images (at most [`IMAGES_IN_TURN`]), block of channels by block of channels. Scratch for their tables, bordered
-    /// images, copies of pixels, and the kernel's.
+    /// Computes some images (at most [`IMAGES_IN_TURN`]), block of channels by block of channels. Scratch for their tables and bordered
+    /// images, and the kernel's.
     pub(super) fn run_in_turn(
         &self,
         memory: &Memory<'_>,
         (geometry, ranges): (&ConvGeometry, &PartRanges),
         images: Range<usize>,
-        [table_scratch, bordered_scratch, copy, kernel_scratch]: [&mut [u8]; 4],
+        [table_scratch, bordered_scratch, kernel_scratch]: [&mut [u8]; 3],
     ) {
         let mut scratch = table_scratch.chunks_exact_mut(self.tables.scratch_bytes().max(1));
         let tables: [Option<ImageTables<'_>>; IMAGES_IN_TURN] = std::array::from_fn(|index| {
@@ -53,7 +53,7 @@ impl Int8ConvStep {
                 }
                 let ranges = ranges.clone();
                 let image = ImageRun { step: self, geometry, regions, ranges, tables, addresses, images: 1, channels_end };
-                image.run_direct(copy, kernel_scratch);
+                image.run_direct(kernel_scratch);
             }
         }
     }
