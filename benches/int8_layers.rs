@@ -30,8 +30,10 @@ const fn layer(name: &'static str, count: usize, size: usize, channels: [usize; 
     Layer { name, count, size, channels, kernel, stride, residual }
 }
 
-/// The convolutions of ResNet-50 at 224 x 224; and one, counted for nothing, whose pixels lie 4 KB apart.
-const LAYERS: [Layer; 23] = [
+/// The convolutions of ResNet-50 at 224 x 224; and two, counted for nothing: one whose pixels lie 4 KB apart, and one whose transformed
+/// weights are larger than an L2.
+const LAYERS: [Layer; 24] = [
+    layer("3x3 of 256", 0, 56, [256, 256], 3, 1, false),
     layer("1x1 of 4096", 0, 14, [4096, 1024], 1, 1, false),
     layer("stem 7x7/2", 1, 224, [3, 64], 7, 2, false),
     layer("L1 reduce k=64", 1, 56, [64, 64], 1, 1, false),

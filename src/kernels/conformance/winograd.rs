@@ -40,6 +40,11 @@ fn cases(kernel: &dyn WinogradKernel) -> Vec<(Case, usize)> {
     for (rows, cols) in (1..=2 * side + 1).flat_map(|rows| [1, side - 1, side, side + 1, 3 * side].map(|cols| (rows, cols))) {
         cases.push((Case { rows, cols, ..plain }, 1));
     }
+    // As many tiles and panels as a kernel multiplies together, fewer and more.
+    for tiles in 1..=33 {
+        let case = Case { rows: side, cols: tiles * side - tiles % 3, groups: unit * 3, output: OutputKind::I32, ..plain };
+        cases.extend([8, 16, 40].map(|channels| (Case { channels, ..case }, 2)));
+    }
     for (output, residual) in outputs {
         for values in [Values::Any, Values::Ends, Values::Largest, Values::Small] {
             for ends in [(128, 0, 255), (0, 0, 255), (7, 7, 101)] {
@@ -65,7 +70,8 @@ fn run(problem: &Problem, kernel: &dyn WinogradKernel, panel_channels: usize, pl
     let channels = problem.groups * K_GROUP;
     let tiles = [problem.rows.div_ceil(side), problem.cols.div_ceil(side)];
     let count = tiles[0] * tiles[1];
-    let sizes = WinogradSizes { positions: (side + 2) * (side + 2), channels, panel_channels, tiles: count };
+    let (positions, panels) = ((side + 2) * (side + 2), kernel.panels());
+    let sizes = WinogradSizes { positions, channels, panel_channels, panels, tiles: count.next_multiple_of(kernel.tile_multiple()) };
     let packed = Packed::new(problem, 0, 0);
     let weights = GuardedBuffer::new(bytemuck::cast_slice(&packed.bytes), 64, placement);
     let src = GuardedBuffer::new(&problem.src, 1, placement);
@@ -97,17 +103,23 @@ fn run(problem: &Problem, kernel: &dyn WinogradKernel, panel_channels: usize, pl
         bias: parameters.bias.as_ptr().cast(),
         output: problem.parameters.output(parameters.dst.as_mut_ptr(), residual),
     };
-    for channel in (0..problem.parameters.stored_channels).step_by(PANEL_CHANNELS) {
-        // SAFETY: the panel is one of the packed ones, the buffers have the sizes of the run, and the destination holds the tiles' outputs.
+    let stored = problem.parameters.stored_channels;
+    for first in (0..stored).step_by(PANEL_CHANNELS * panels) {
+        let together = || (first..stored.min(first + PANEL_CHANNELS * panels)).step_by(PANEL_CHANNELS).enumerate();
+        // SAFETY: the panels are packed ones, the buffers have the sizes of the run, and the destination holds the tiles' outputs.
         unsafe {
-            let weights = weights.as_ptr().cast::<i8>().add(channel / PANEL_CHANNELS * packed.panel_stride);
             for start in (0..channels).step_by(panel_channels) {
                 let some = start..(start + panel_channels).min(channels);
-                kernel.transform_panel(&sizes, weights, some.clone(), panel);
+                for (index, channel) in together() {
+                    let weights = weights.as_ptr().cast::<i8>().add(channel / PANEL_CHANNELS * packed.panel_stride);
+                    kernel.transform_panel(&sizes, weights, some.clone(), panel.add(index * WinogradSizes::PAIR_BYTES));
+                }
                 kernel.multiply(&sizes, count, some, transformed, panel, sums);
             }
-            let comp = parameters.comp.as_ptr().cast::<i32>().add(channel);
-            kernel.finish(&sizes, sums, &places, &epilogue, channel, comp);
+            for (index, channel) in together() {
+                let comp = parameters.comp.as_ptr().cast::<i32>().add(channel);
+                kernel.finish(&sizes, sums.add(index * WinogradSizes::PANEL_SUMS_BYTES), &places, &epilogue, channel, comp);
+            }
         }
     }
     parameters.dst.bytes().to_vec()

@@ -23,14 +23,17 @@
 //! and `k <= 65793` keeps the sum within i32.
 use super::avx512_vnni_job::{TILE_PANELS, TILE_PIXELS};
 use super::avx512_vnni_runs::{WalkedTiles, pixel_address};
-use super::epilogue_avx512::{Panels, store_rows, store_whole_bytes};
+use super::epilogue_avx512::{Panels, store_rows};
 use super::pixel_tiles::{PixelTile, TileRun, along_longer_side, tile_runs};
 use super::weights_ahead::{WeightsAhead, fetch_tables};
+use super::winograd_avx512_vnni::Winograd4Avx512Vnni;
 use crate::isa::{Avx512Vnni, Isa};
-use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Int8Output, Position, Residual, SmallImageForm, SourceForm, SourceShape};
+use crate::kernels::winograd::WinogradKernel;
+use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, SmallImageForm, SourceForm, SourceShape};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 /// Pixels of one of a tile's two segments.
 const SEGMENT_PIXELS: usize = TILE_PIXELS / 2;
@@ -41,13 +44,13 @@ const FEW_CHAINS: usize = 6;
 /// The AVX512-VNNI int8 kernel; it holds the proof that this CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
 pub struct Int8Avx512Vnni {
-    _proof: Avx512Vnni,
+    proof: Avx512Vnni,
 }
 
 impl Int8Avx512Vnni {
     /// The kernel, on a CPU with AVX512-VNNI.
     pub fn new(proof: Avx512Vnni) -> Self {
-        Self { _proof: proof }
+        Self { proof }
     }
 }
 
@@ -67,6 +70,10 @@ unsafe impl Int8Kernel for Int8Avx512Vnni {
 
     fn small_image_form(&self, _shape: &SourceShape) -> SmallImageForm {
         SmallImageForm::DenseRows
+    }
+
+    fn winograd(&self) -> Vec<Box<dyn WinogradKernel>> {
+        vec![Box::new(Winograd4Avx512Vnni::new(self.proof))]
     }
 
     fn tile_pixels(&self) -> usize {
@@ -151,40 +158,22 @@ unsafe fn tile<const P: usize, const N: usize>(job: &Job<'_>, pixels: PixelTile)
     // SAFETY: the caller's promise: pixels, taps and panels are the block's.
     let acc = unsafe { accumulate::<P, N>(block, job.panel, job.coming, pixels) };
     let panels = Panels::<N> { epilogue: job.epilogue, channel };
-    if let Int8Output::U8 { dst, residual, requantize } = &block.output
-        && requantize.within_i32
-        && panels.stored() == N * PANEL_CHANNELS
-    {
-        // SAFETY: the pixels are the block's, and all channels of the panels are stored.
-        unsafe {
-            let dst = addresses::<P, _>(pixels, dst.col_stride, |at| dst.at(at.row, at.col).add(channel));
-            if let Some(residual) = residual {
-                let src = &residual.src;
-                let src = addresses::<P, _>(pixels, src.col_stride, |at| src.at(at.row, at.col).add(channel));
-                store_whole_bytes::<P, N, true>(panels, requantize, &acc, dst, residual, src);
-            } else {
-                let none = Residual { src: block.src, zero_point: 0, ratio: 0.0 };
-                store_whole_bytes::<P, N, false>(panels, requantize, &acc, dst, &none, [std::ptr::null(); P]);
-            }
+    let stride = size_of::<[__m512i; N]>();
+    let head = P.div_ceil(2);
+    // A copy, so that `acc` itself has no address and stays in registers; volatile, or the loop becomes a memcpy, which
+    // would give it one.
+    let mut spilled = MaybeUninit::<[[__m512i; N]; P]>::uninit();
+    for p in 0..P {
+        for n in 0..N {
+            // SAFETY: an element of our own array.
+            unsafe { spilled.as_mut_ptr().cast::<__m512i>().add(p * N + n).write_volatile(acc[p][n]) };
         }
-    } else {
-        let stride = size_of::<[__m512i; N]>();
-        let head = P.div_ceil(2);
-        // A copy, so that `acc` itself has no address and stays in registers; volatile, or the loop becomes a memcpy, which
-        // would give it one.
-        let mut spilled = [[_mm512_setzero_si512(); N]; P];
-        for p in 0..P {
-            for n in 0..N {
-                // SAFETY: an element of our own array.
-                unsafe { (&raw mut spilled[p][n]).write_volatile(acc[p][n]) };
-            }
-        }
-        let acc = spilled.as_ptr().cast::<u8>();
-        // SAFETY: the accumulators of the first segment's pixels, then of the second's; both segments are the block's.
-        unsafe {
-            store_rows(panels, acc, stride, pixels.first, head);
-            store_rows(panels, acc.add(head * stride), stride, pixels.second, P - head);
-        }
+    }
+    let acc = spilled.as_ptr().cast::<u8>();
+    // SAFETY: the accumulators of the first segment's pixels, then of the second's; both segments are the block's.
+    unsafe {
+        store_rows(panels, acc, stride, pixels.first, head);
+        store_rows(panels, acc.add(head * stride), stride, pixels.second, P - head);
     }
 }
 
@@ -267,37 +256,6 @@ unsafe fn accumulate<const P: usize, const N: usize>(
     }
     coming.went_on(fetching.at);
     acc
-}
-
-/// An address that moves by bytes.
-trait Address: Copy {
-    fn moved(self, bytes: isize) -> Self;
-}
-
-impl Address for *const u8 {
-    #[inline(always)]
-    fn moved(self, bytes: isize) -> Self {
-        self.wrapping_offset(bytes)
-    }
-}
-
-impl Address for *mut u8 {
-    #[inline(always)]
-    fn moved(self, bytes: isize) -> Self {
-        self.wrapping_offset(bytes)
-    }
-}
-
-/// The addresses of a tile's pixels, `stride` bytes apart in each segment.
-#[inline(always)]
-fn addresses<const P: usize, A: Address>(pixels: PixelTile, stride: isize, at: impl Fn(Position) -> A) -> [A; P] {
-    let head = P.div_ceil(2);
-    let first = at(pixels.first);
-    let second = if P > 1 { at(pixels.second) } else { first };
-    std::array::from_fn(|p| {
-        let (start, step) = if p < head { (first, p) } else { (second, p - head) };
-        start.moved(step as isize * stride)
-    })
 }
 
 /// The same value, of which the compiler knows nothing more.

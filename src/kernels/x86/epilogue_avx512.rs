@@ -139,53 +139,19 @@ fn panel_mask(stored: usize, panel: usize) -> u16 {
     low_bits(stored.saturating_sub(panel * PANEL_CHANNELS).min(PANEL_CHANNELS)) as u16
 }
 
-/// Finishes a tile that is still in registers, as bytes of whole panels whose floats stay within i32: `acc[p][n]` is pixel `p`
-/// of panel `n`.
-///
-/// `residual` and `residual_src` are looked at if `ADDED`: each of the two forms has one caller, into which it is inlined,
-/// so that the accumulators never see memory.
+/// Finishes four neighbouring pixels of a panel that are still in registers, as whole bytes whose floats stay within i32.
 ///
 /// # Safety
-/// `mult` and `bias` are readable for the panels, each `dst` writable and each `residual_src` readable for `16 * N` bytes.
+/// `mult` and `bias` are readable for the panel; the pixels, `stride` bytes apart from `dst` on, are writable for 16 bytes each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub unsafe fn store_whole_bytes<const P: usize, const N: usize, const ADDED: bool>(
-    panels: Panels<'_, N>,
-    requantize: &Requantize,
-    acc: &[[__m512i; N]; P],
-    dst: [*mut u8; P],
-    residual: &Residual,
-    residual_src: [*const u8; P],
-) {
-    // Written out quad by quad: the compiler keeps a loop of that length, and with it the accumulators in memory.
-    macro_rules! quads {
-        ($($quad:literal)+) => {$(
-            if $quad * QUAD / N < P {
-                let p = $quad * QUAD / N;
-                let mut f = [_mm512_setzero_ps(); QUAD];
-                let mut quad_dst = [dst[p]; QUAD];
-                for i in 0..QUAD {
-                    let (pixel, panel) = (p + i / N, i % N);
-                    if pixel < P {
-                        // SAFETY: the caller's promise.
-                        f[i] = unsafe { panels.scaled(panel, acc[pixel][panel]) };
-                        if ADDED {
-                            // SAFETY: the caller's promise.
-                            let bytes = unsafe { _mm_loadu_si128(residual_src[pixel].add(panel * PANEL_CHANNELS).cast()) };
-                            f[i] = with_residual(f[i], bytes, residual);
-                        }
-                    }
-                    if i < QUAD / N && p + i < P {
-                        quad_dst[i] = dst[p + i];
-                    }
-                }
-                // SAFETY: the caller's promise, for the pixels below `P`.
-                unsafe { store_quad::<N>(quad_bytes_within_i32(f, requantize), quad_dst, P - p, N * PANEL_CHANNELS) }
-            }
-        )+};
+pub unsafe fn store_four_pixels(panel: Panels<'_, 1>, requantize: &Requantize, acc: [__m512i; QUAD], dst: *mut u8, stride: isize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let f = [panel.scaled(0, acc[0]), panel.scaled(0, acc[1]), panel.scaled(0, acc[2]), panel.scaled(0, acc[3])];
+        let dst = [dst, dst.offset(stride), dst.offset(2 * stride), dst.offset(3 * stride)];
+        store_quad::<1>(quad_bytes_within_i32(f, requantize), dst, QUAD, PANEL_CHANNELS);
     }
-    const { assert!(P * N <= 7 * QUAD) };
-    quads!(0 1 2 3 4 5 6);
 }
 
 /// Finishes a run of pixels whose accumulators lie in memory: every output, every tail.
@@ -221,8 +187,9 @@ pub unsafe fn store_rows<const N: usize>(panels: Panels<'_, N>, acc: *const u8, 
                         quad_dst[pixel] = dst.at(at.row, col).add(channel);
                     }
                 }
+                let bytes = if requantize.within_i32 { quad_bytes_within_i32(f, requantize) } else { quad_bytes(f, requantize) };
                 // SAFETY: the pixels that are left are the block's, writable for `stored` bytes.
-                unsafe { store_quad::<N>(quad_bytes(f, requantize), quad_dst, left, stored) }
+                unsafe { store_quad::<N>(bytes, quad_dst, left, stored) }
             }
         }
         Int8Output::F32 { dst, residual, low, high } => {

@@ -21,3 +21,5 @@ pub mod pixel_tiles;
 pub mod roof;
 pub mod weights_ahead;
 mod winograd_avx2;
+mod winograd_avx512_vnni;
+mod winograd_transforms;

@@ -32,8 +32,9 @@
 //! fewer than 6 rows are compiled apart; outputs beyond the image are computed from whatever the driver lets them read and not stored.
 use super::epilogue_avx2::store_row;
 use super::pair_products::{STEP_BYTES, TILE_ROWS, add_products, even_words, odd_words};
+use super::winograd_transforms::transforms4_avx2::{self, row_of};
 use crate::isa::Avx2;
-use crate::kernels::winograd::{TilePlace, WinogradKernel, WinogradSizes};
+use crate::kernels::winograd::{TilePlace, WinogradCosts, WinogradKernel, WinogradSizes};
 use crate::kernels::{Int8Epilogue, Position};
 use crate::packed::{K_GROUP, PANEL_CHANNELS, ROW_BYTES};
 use std::arch::x86_64::*;
@@ -45,19 +46,23 @@ const RUN_CHANNELS: usize = 32;
 const RUN_PAIRS: usize = 8;
 /// 4-byte groups of a run's channels.
 const RUN_GROUPS: usize = RUN_CHANNELS / K_GROUP;
+/// Tiles take most of an L2 of 512 KB.
+const COSTS: WinogradCosts = WinogradCosts {
+    tiles_bytes: 384 << 10,
+    least_tiles: 32,
+    shared_tiles: 0,
+    panel_bytes: 160 << 10,
+    cached_bytes: 0,
+    held_bytes: 0,
+    of_product: 1.0,
+    of_weights: 2.5,
+    of_tile: 2.0,
+    of_sums: 0.0,
+    beyond_cache: 1.0,
+    worth: 0.75,
+};
 /// Largest activation.
 const MOST_ACTIVATION: i64 = 255;
-
-/// A row of a tile that is held by columns. A loop: closures that the compiler may leave out of line cost more than the transform.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn row_of<const COLS: usize, const ROWS: usize>(columns: &[[__m256i; ROWS]; COLS], row: usize) -> [__m256i; COLS] {
-    let mut values = [_mm256_setzero_si256(); COLS];
-    for (value, column) in values.iter_mut().zip(columns) {
-        *value = column[row];
-    }
-    values
-}
 
 /// One form: `$m` outputs a side, `$n` source pixels a side; the last division is by `4^shift / $inverse` (modulo 2^32).
 macro_rules! form {
@@ -87,6 +92,10 @@ macro_rules! form {
 
             fn channel_multiple(&self) -> usize {
                 RUN_CHANNELS
+            }
+
+            fn costs(&self) -> WinogradCosts {
+                COSTS
             }
 
             fn is_exact(&self, panels: &[i8], panel_bytes: usize) -> bool {
@@ -143,7 +152,7 @@ macro_rules! form {
                 comp: *const i32,
             ) {
                 for (tile, place) in places.iter().enumerate() {
-                    let sums = sums.wrapping_add(tile * WinogradSizes::SUMS_BYTES);
+                    let sums = sums.wrapping_add(tile * sizes.sums_bytes());
                     // SAFETY: the tile's sums, and its outputs by the caller's promise.
                     unsafe { $module::finish_tile(sums, sizes.sums_stride(), place, epilogue, channel, comp) };
                 }
@@ -269,7 +278,7 @@ form! {
 }
 form! {
     /// F(4 x 4, 3 x 3); the odd factor of its multiple is 9, whose inverse is `(2^33 + 1) / 9`.
-    Winograd4Avx2, "u8s8s32-winograd4-6x16-avx2", form4, transforms4, 4, 6, shift 6, inverse 954_437_177
+    Winograd4Avx2, "u8s8s32-winograd4-6x16-avx2", form4, transforms4_avx2, 4, 6, shift 6, inverse 954_437_177
 }
 
 /// The matrices of F(2 x 2, 3 x 3).
@@ -300,58 +309,12 @@ mod transforms2 {
     }
 }
 
-/// The matrices of F(4 x 4, 3 x 3).
-mod transforms4 {
-    use std::arch::x86_64::*;
-
-    /// `B^T d`.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub fn transform_pixels(d: [__m256i; 6]) -> [__m256i; 6] {
-        let four_times = |d: __m256i| _mm256_slli_epi16::<2>(d);
-        let (a, b) = (_mm256_sub_epi16(d[4], four_times(d[2])), _mm256_sub_epi16(d[3], four_times(d[1])));
-        let (c, half_e) = (_mm256_sub_epi16(d[4], d[2]), _mm256_sub_epi16(d[3], d[1]));
-        let e = _mm256_add_epi16(half_e, half_e);
-        [
-            _mm256_sub_epi16(_mm256_add_epi16(four_times(d[0]), a), d[2]),
-            _mm256_add_epi16(a, b),
-            _mm256_sub_epi16(a, b),
-            _mm256_add_epi16(c, e),
-            _mm256_sub_epi16(c, e),
-            _mm256_sub_epi16(_mm256_sub_epi16(d[5], d[3]), _mm256_add_epi16(e, e)),
-        ]
-    }
-
-    /// The scaled `G w`.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub fn transform_weights(w: [__m256i; 3]) -> [__m256i; 6] {
-        let ends = _mm256_add_epi16(w[0], w[2]);
-        let (far, twice) = (_mm256_add_epi16(w[0], _mm256_slli_epi16::<2>(w[2])), _mm256_add_epi16(w[1], w[1]));
-        [w[0], _mm256_add_epi16(ends, w[1]), _mm256_sub_epi16(ends, w[1]), _mm256_add_epi16(far, twice), _mm256_sub_epi16(far, twice), w[2]]
-    }
-
-    /// The scaled `A^T m`.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub fn transform_sums(m: [__m256i; 6]) -> [__m256i; 4] {
-        let (near, far) = (_mm256_add_epi32(m[1], m[2]), _mm256_add_epi32(m[3], m[4]));
-        let (near_odd, far_odd) = (_mm256_sub_epi32(m[1], m[2]), _mm256_sub_epi32(m[3], m[4]));
-        let (near, near_odd) = (_mm256_slli_epi32::<2>(near), _mm256_slli_epi32::<2>(near_odd));
-        let six_times = _mm256_add_epi32(_mm256_slli_epi32::<2>(m[0]), _mm256_add_epi32(m[0], m[0]));
-        let last = _mm256_slli_epi32::<3>(_mm256_add_epi32(far_odd, _mm256_add_epi32(m[5], _mm256_add_epi32(m[5], m[5]))));
-        [
-            _mm256_add_epi32(_mm256_sub_epi32(six_times, near), far),
-            _mm256_sub_epi32(_mm256_add_epi32(far_odd, far_odd), near_odd),
-            _mm256_sub_epi32(_mm256_slli_epi32::<2>(far), near),
-            _mm256_sub_epi32(last, near_odd),
-        ]
-    }
-}
-
 /// The largest sum of a channel's products, in size, whatever the activations are.
+///
+/// # Safety
+/// The CPU has AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn largest_sum(panel: &[i8]) -> i64 {
+pub unsafe fn largest_sum(panel: &[i8]) -> i64 {
     let (zero, ones, one_words) = (_mm256_setzero_si256(), _mm256_set1_epi8(1), _mm256_set1_epi16(1));
     // Sums of 8 channels' positive weights, and of the sizes of their negative ones, for each half of the rows.
     let mut sums = [[zero; 2]; 2];
@@ -395,7 +358,7 @@ unsafe fn multiply_position(
         let rows = left.div_ceil(left.div_ceil(TILE_ROWS));
         // SAFETY: `rows` tiles begin at `first`.
         unsafe {
-            let (tiles, sums) = (tiles.add(first * sizes.tile_bytes()), sums.add(first * WinogradSizes::SUMS_BYTES));
+            let (tiles, sums) = (tiles.add(first * sizes.tile_bytes()), sums.add(first * WinogradSizes::PANEL_SUMS_BYTES));
             match rows {
                 1 => multiply_rows::<1>(sizes, channels, tiles, panel, sums),
                 2 => multiply_rows::<2>(sizes, channels, tiles, panel, sums),
@@ -424,13 +387,13 @@ unsafe fn multiply_rows<const P: usize>(sizes: &WinogradSizes, channels: &Range<
     unsafe {
         if channels.start > 0 {
             for (p, acc) in acc.iter_mut().enumerate() {
-                let sums = sums.add(p * WinogradSizes::SUMS_BYTES);
+                let sums = sums.add(p * WinogradSizes::PANEL_SUMS_BYTES);
                 *acc = [_mm256_loadu_si256(sums.cast()), _mm256_loadu_si256(sums.add(32).cast())];
             }
         }
         add_products(&mut acc, &rows, panel, channels.len() / 2);
         for (p, acc) in acc.iter().enumerate() {
-            let sums = sums.add(p * WinogradSizes::SUMS_BYTES);
+            let sums = sums.add(p * WinogradSizes::PANEL_SUMS_BYTES);
             _mm256_storeu_si256(sums.cast(), acc[0]);
             _mm256_storeu_si256(sums.add(32).cast(), acc[1]);
         }

@@ -1,4 +1,5 @@
 //! Int8 convolution and linear layers: blocks for the int8 kernels, from pixels where they lie or from gathered panels.
+mod by_tiles;
 mod in_turn;
 
 use super::apart_rows::ApartRows;
@@ -8,7 +9,7 @@ use super::geometry::{ConvGeometry, PartRanges, Region, Split};
 use super::int8_channels::{ChannelTables, ImageTables, Int8Weights, OutputScale};
 use super::placement::{ImageAddresses, Int8Result, LayerTensors, pixel_bytes, source_pixels, swap, swap_output};
 use super::small_image::SmallImage;
-use super::winograd::{Winograd, WinogradRun};
+use super::winograd::Winograd;
 use crate::error::Result;
 use crate::kernels::fetch::fetch_into_l2;
 use crate::kernels::{Int8Block, Int8Epilogue, Int8Kernel, Pixels, SourceForm, SourceShape, Taps};
@@ -48,7 +49,7 @@ pub struct Int8ConvStep {
     bordered: Option<BorderedColumns>,
     /// Where source pixels would crowd each other out of L1.
     apart: Option<ApartRows>,
-    /// How the kernel computes it with fewer products, where it does.
+    /// How the kernel computes it with fewer products, where it does and images are enough.
     winograd: Option<Winograd>,
     /// Bytes from one source pixel to the next.
     src_pixel: usize,
@@ -99,7 +100,7 @@ impl Int8ConvStep {
             tap_rows: 0..geometry.kernel[0],
             tap_cols: 0..geometry.kernel[1],
         };
-        let regions = if form == SourceForm::Direct { geometry.regions() } else { vec![whole] };
+        let regions = if form == SourceForm::Direct { geometry.regions() } else { vec![whole.clone()] };
         let weight_bytes = geometry.groups * shape.panels() * shape.panel_bytes();
         let split = geometry.preferred_split(weight_bytes, tensors.src.layout.held_bytes());
         let tile = kernel.tile_pixels();
@@ -127,12 +128,17 @@ impl Int8ConvStep {
             SourceForm::Gathered { .. } => None,
         };
         let result = tables.bounded(shape.taps * k_per_tap, result);
-        let winograd = if by_channel || small_image.is_some() || form == SourceForm::Direct {
-            None
-        } else {
-            Winograd::new(kernel.winograd(), &geometry, src_pixel, tables.panel_weights())
+        // Tiles read padding as zero points: they want the correction of all taps.
+        let winograd = match tables.find_class(&whole) {
+            Some(class) if !by_channel && small_image.is_none() && apart.is_none() => {
+                let winograd = Winograd::new(kernel.winograd(), &geometry, src_pixel, tables.panel_weights(), class);
+                // Scratch for gathering is not kept beside it.
+                winograd.filter(|winograd| form == SourceForm::Direct || winograd.least_images() == 1)
+            }
+            _ => None,
         };
-        if let Some(winograd) = &winograd {
+        // What a single image is computed by.
+        if let Some(winograd) = winograd.as_ref().filter(|winograd| winograd.least_images() == 1) {
             info.kernel = winograd.kernel_name();
         }
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
@@ -163,19 +169,22 @@ impl Int8ConvStep {
         mergeable.then(|| self.geometry.with_row(images * pixels))
     }
 
+    /// How a run of so many images is computed with fewer products, if it is.
+    fn winograd(&self, images: usize) -> Option<&Winograd> {
+        self.winograd.as_ref().filter(|winograd| images >= winograd.least_images())
+    }
+
     /// How many images a walk over the weights computes. With gathered panels every one, where this part computes whole images
     /// with the same tables and they lie side by side in the outputs; read where they lie, every one with the same tables.
     fn images_together(&self, geometry: &ConvGeometry, ranges: &PartRanges, images: usize) -> usize {
         let whole = ranges.rows == (0..geometry.output[0]) && ranges.cols == (0..geometry.output[1]);
-        let possible = self.form == SourceForm::Direct
-            || self.winograd.is_some()
-            || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
+        let possible = self.form == SourceForm::Direct || (whole && self.tensors.has_dense_outputs(geometry.output_pixels()));
         if possible && !self.tables.is_dynamic() && self.small_image.is_none() && self.apart.is_none() { images.max(1) } else { 1 }
     }
 
     /// What a part computes; images that are one longer row count as one.
     pub fn ranges(&self, part: Part, samples: usize) -> PartRanges {
-        if let Some(winograd) = &self.winograd {
+        if let Some(winograd) = self.winograd(samples * self.tensors.images()) {
             return winograd.ranges(&self.geometry, part);
         }
         let merged = self.merged(samples * self.tensors.images());
@@ -192,7 +201,7 @@ impl Int8ConvStep {
     /// Scratch for panels or copies of source pixels, for so many images.
     fn gather_bytes(&self, images: usize) -> usize {
         match self.form {
-            _ if self.winograd.is_some() => 0,
+            _ if self.winograd(images).is_some() => 0,
             SourceForm::Direct => {
                 let pixels = images.saturating_mul(self.geometry.output_pixels());
                 self.apart.map_or(0, |apart| round_up(apart.bytes(pixels), 64))
@@ -211,12 +220,17 @@ impl Int8ConvStep {
 
     /// What happens to the sums of a whole image, from its first pixel and channel on.
     fn whole_epilogue(&self, addresses: &ImageAddresses, tables: &ImageTables<'_>, ranges: &PartRanges) -> Int8Epilogue {
-        let (region, class) = &self.regions[0];
-        let (_, mult, bias) = tables.at(*class, 0, 0);
+        let (_, mult, bias) = tables.at(0, 0, 0);
         let last = ranges.channels.end == self.geometry.out_channels;
         let padded = if last && matches!(self.result, Int8Result::U8 { .. }) { self.tensors.dst.layout.inner_padding() } else { 0 };
-        let output = self.tensors.int8_output(&self.result, addresses, &self.geometry, region, 0);
+        let first = Region { rows: 0..1, cols: 0..1, tap_rows: 0..0, tap_cols: 0..0 };
+        let output = self.tensors.int8_output(&self.result, addresses, &self.geometry, &first, 0);
         Int8Epilogue { stored_channels: ranges.channels.end + padded, mult, bias, output }
+    }
+
+    fn direct_scratch_bytes(&self, images: usize) -> usize {
+        let of_images = self.images_in_turn(images) * (self.tables.scratch_bytes() + self.image_bytes());
+        of_images + self.kernel_scratch_bytes() + self.gather_bytes(images)
     }
 
     fn kernel_scratch_bytes(&self) -> usize {
@@ -385,18 +399,22 @@ fn transposed(block: Int8Block) -> Int8Block {
 impl Step for Int8ConvStep {
     fn run(&self, run: &mut StepRun<'_>) -> Result<()> {
         let images = run.samples * self.tensors.images();
-        let merged = self.merged(images);
-        let geometry = merged.as_ref().unwrap_or(&self.geometry);
-        let images = if merged.is_some() { 1 } else { images };
         let ranges = self.ranges(run.part, run.samples);
         if ranges.rows.is_empty() || ranges.cols.is_empty() || ranges.channels.is_empty() {
             return Ok(());
         }
+        if let Some(winograd) = self.winograd(images) {
+            self.run_winograd(winograd, run.memory, &ranges, images, run.scratch);
+            return Ok(());
+        }
+        let merged = self.merged(images);
+        let geometry = merged.as_ref().unwrap_or(&self.geometry);
+        let images = if merged.is_some() { 1 } else { images };
         let in_turn = self.images_in_turn(images);
         let (table_scratch, rest) = run.scratch.split_at_mut(in_turn * self.tables.scratch_bytes());
         let (kernel_scratch, rest) = rest.split_at_mut(self.kernel_scratch_bytes());
         let (panel, rest) = rest.split_at_mut(self.gather_bytes(run.samples * self.tensors.images()));
-        let (rewritten, rest) = rest.split_at_mut(in_turn * self.image_bytes());
+        let rewritten = &mut rest[..in_turn * self.image_bytes()];
         let together = self.images_together(geometry, &ranges, images);
         self.kernel.enter();
         if in_turn > 1 {
@@ -410,23 +428,6 @@ impl Step for Int8ConvStep {
         for image in (0..images).step_by(together) {
             let tables = self.tables.of_image(run.memory, (image, self.tensors.images()), table_scratch);
             let mut addresses = self.tensors.at(run.memory, image);
-            if let Some(winograd) = &self.winograd {
-                let run = WinogradRun {
-                    geometry,
-                    panels: self.tables.panels(),
-                    tables,
-                    class: self.regions[0].1,
-                    ranges: &ranges,
-                    images: together,
-                    image: |index: usize| {
-                        let addresses = self.tensors.at(run.memory, image + index);
-                        (addresses, self.whole_epilogue(&addresses, &tables, &ranges))
-                    },
-                };
-                // SAFETY: the step's tensors: parts write disjoint places, and nobody writes the source.
-                unsafe { winograd.run(&run, rest) };
-                continue;
-            }
             if let Some(small_image) = &self.small_image {
                 // SAFETY: an image of the source, which nobody writes during this step.
                 let image = unsafe { std::slice::from_raw_parts(addresses.src, self.tensors.src_image_bytes()) };
@@ -472,15 +473,19 @@ impl Step for Int8ConvStep {
 
     fn help_parts(&self) -> usize {
         // Each part gathers, copies or rewrites pixels anew.
-        let rewrites = self.form != SourceForm::Direct || self.small_image.is_some() || self.apart.is_some();
+        let rewrites = self.form != SourceForm::Direct || self.small_image.is_some() || self.apart.is_some() || self.winograd.is_some();
         if rewrites { 2 } else { HELP_PARTS }
     }
 
     fn scratch_bytes(&self, samples: usize) -> usize {
         let images = samples.saturating_mul(self.tensors.images());
-        let winograd = self.winograd.as_ref().map_or(0, |winograd| winograd.scratch_bytes(images));
-        let of_images = self.images_in_turn(images) * (self.tables.scratch_bytes() + self.image_bytes());
-        of_images + self.kernel_scratch_bytes() + self.gather_bytes(images) + winograd
+        match &self.winograd {
+            // A run of fewer images may be computed directly.
+            Some(winograd) if images >= winograd.least_images() => {
+                self.direct_scratch_bytes(winograd.least_images() - 1).max(self.winograd_scratch_bytes(winograd, images))
+            }
+            _ => self.direct_scratch_bytes(images),
+        }
     }
 
     fn info(&self) -> StepInfo {

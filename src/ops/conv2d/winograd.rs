@@ -6,28 +6,20 @@ use super::geometry::{ConvGeometry, PartRanges, Split};
 use super::int8_channels::ImageTables;
 use super::placement::ImageAddresses;
 use crate::kernels::Int8Epilogue;
-use crate::kernels::winograd::{TilePlace, WINOGRAD_TAPS, WinogradKernel, WinogradSizes};
+use crate::kernels::winograd::{MOST_TILES, TilePlace, WINOGRAD_TAPS, WinogradCosts, WinogradKernel, WinogradSizes};
 use crate::packed::{PANEL_CHANNELS, WeightShape};
 use crate::tensor::round_up;
 use crate::threads::Part;
 use std::ops::Range;
 
-/// Bytes of a run's transformed tiles: most of an L2.
-const TILES_BYTES: usize = 384 << 10;
-/// Tiles of a run at least, if there are as many, that share what a panel's transformation costs: then tiles pass from L3.
-const LEAST_TILES: usize = 32;
-/// Tiles of a run at most.
-const MOST_TILES: usize = 128;
-/// Bytes of the channels of a panel that are transformed at a time: they stay in L2 until they are multiplied.
-const PANEL_BYTES: usize = 160 << 10;
 /// Source pixels of a tile's side, at most.
 const MOST_SIDE: usize = 6;
 /// Source pixels of a tile, at most.
 const MOST_POSITIONS: usize = MOST_SIDE * MOST_SIDE;
-/// Products that it must at least save: 3 of 4 stay, or fewer.
-const WORTH: (usize, usize) = (3, 4);
-/// What a transformation costs for each product of one tile and one weight: of weights, of source pixels.
-const TRANSFORM_COSTS: [f64; 2] = [2.5, 2.0];
+/// Images of a run within which it must pay.
+const MOST_LEAST_IMAGES: usize = 8;
+/// Panels are kept where more runs than these read them.
+const RUNS_OF_ONE_USE: usize = 2;
 
 /// A convolution's cut into tiles.
 pub struct Winograd {
@@ -38,6 +30,21 @@ pub struct Winograd {
     tiles: [usize; 2],
     sizes: WinogradSizes,
     shape: WeightShape,
+    costs: WinogradCosts,
+    /// The tap class of pixels whose taps are all there, which padded ones are too: their source is the zero point.
+    class: usize,
+    /// Images of a run from which on it pays.
+    least_images: usize,
+}
+
+/// An image of a run.
+pub struct WinogradImage<'a> {
+    /// Addresses of its pixels.
+    pub addresses: ImageAddresses,
+    /// What happens to its sums.
+    pub epilogue: Int8Epilogue,
+    /// Its tables.
+    pub tables: ImageTables<'a>,
 }
 
 /// What the images of a run share, and where each one's results go.
@@ -46,56 +53,105 @@ pub struct WinogradRun<'a, Image> {
     pub geometry: &'a ConvGeometry,
     /// Packed panels.
     pub panels: *const i8,
-    /// The images' tables.
-    pub tables: ImageTables<'a>,
-    /// The tap class of pixels whose taps are all there, which padded ones are too: their source is the zero point.
-    pub class: usize,
     /// What this part computes.
     pub ranges: &'a PartRanges,
     /// Images.
     pub images: usize,
-    /// Addresses and epilogue of each image.
+    /// Each image.
     pub image: Image,
 }
 
 impl Winograd {
     /// The cut of a convolution over pixels of `pixel_bytes` bytes for the kernel that leaves the fewest products; `None` where none is
-    /// exact for the packed weights, or saves enough.
-    pub fn new(kernels: Vec<Box<dyn WinogradKernel>>, geometry: &ConvGeometry, pixel_bytes: usize, panels: &[i8]) -> Option<Self> {
+    /// exact for the packed weights, or saves enough. `class` is the tap class of pixels whose taps are all there.
+    pub fn new(
+        kernels: Vec<Box<dyn WinogradKernel>>,
+        geometry: &ConvGeometry,
+        pixel_bytes: usize,
+        panels: &[i8],
+        class: usize,
+    ) -> Option<Self> {
         let shape = geometry.weight_shape();
         let fits = geometry.kernel == WINOGRAD_TAPS && geometry.strides == [1, 1] && geometry.dilations == [1, 1] && geometry.groups == 1;
         if !fits || shape.ic != pixel_bytes || shape.oc < PANEL_CHANNELS {
             return None;
         }
         let panels = panels.get(..shape.panels() * shape.panel_bytes())?;
-        let direct = geometry.output_pixels() * shape.taps;
-        let tiles = |side: usize| geometry.output.map(|size| size.div_ceil(side));
-        let products = |kernel: &dyn WinogradKernel| {
-            let side = kernel.tile_side();
-            tiles(side).iter().product::<usize>() * (side + 2) * (side + 2)
-        };
         let possible = kernels.into_iter().filter(|kernel| {
-            let products = products(&**kernel);
             let serves = shape.ic > 0 && shape.ic.is_multiple_of(kernel.channel_multiple()) && kernel.tile_side() + 2 <= MOST_SIDE;
-            serves && products > 0 && products * WORTH.1 <= direct * WORTH.0 && kernel.is_exact(panels, shape.panel_bytes())
+            serves && kernel.is_exact(panels, shape.panel_bytes())
         });
-        let kernel = possible.min_by_key(|kernel| products(&**kernel))?;
-        let side = kernel.tile_side();
+        let cuts = possible.filter_map(|kernel| Self::of_kernel(kernel, geometry, shape, class));
+        cuts.min_by_key(|cut| cut.tiles[0] * cut.tiles[1] * cut.sizes.positions)
+    }
+
+    /// The cut for one kernel, unless it never pays.
+    fn of_kernel(kernel: Box<dyn WinogradKernel>, geometry: &ConvGeometry, shape: WeightShape, class: usize) -> Option<Self> {
+        let (side, costs, panels) = (kernel.tile_side(), kernel.costs(), kernel.panels());
+        let tiles = geometry.output.map(|size| size.div_ceil(side));
         let positions = (side + 2) * (side + 2);
-        let panel_channels = (PANEL_BYTES / (positions * 32)) / kernel.channel_multiple() * kernel.channel_multiple();
+        let channel_bytes = positions * panels * WinogradSizes::PAIR_BYTES / 2;
+        let panel_channels = (costs.panel_bytes / channel_bytes) / kernel.channel_multiple() * kernel.channel_multiple();
         let panel_channels = panel_channels.clamp(kernel.channel_multiple(), shape.ic);
-        let sizes = WinogradSizes { positions, channels: shape.ic, panel_channels, tiles: 0 };
-        Some(Self { side, tiles: tiles(side), kernel, sizes, shape })
+        let sizes = WinogradSizes { positions, channels: shape.ic, panel_channels, panels, tiles: 0 };
+        let mut cut = Self { side, tiles, kernel, sizes, shape, costs, class, least_images: 1 };
+        let direct = geometry.output_pixels() * shape.taps;
+        cut.least_images = (1..=MOST_LEAST_IMAGES).find(|&images| cut.products(images) <= costs.worth * (images * direct) as f64)?;
+        Some(cut)
     }
 
-    /// Sizes for a run of up to `tiles` tiles: runs of equal length.
-    fn sizes(&self, tiles: usize) -> WinogradSizes {
-        WinogradSizes { tiles: tiles.div_ceil(tiles.div_ceil(self.most_tiles()).max(1)), ..self.sizes }
+    /// What some images cost, as products of a direct convolution for each weight of a tap.
+    fn products(&self, images: usize) -> f64 {
+        let (costs, shape) = (&self.costs, &self.shape);
+        let tiles = (images * self.tiles[0] * self.tiles[1]) as f64 + costs.of_weights;
+        let others = 1.0 + costs.of_tile / shape.oc as f64 + costs.of_sums / shape.ic as f64;
+        let beyond = if self.group_bytes() > costs.cached_bytes { costs.beyond_cache } else { 1.0 };
+        self.sizes.positions as f64 * tiles * costs.of_product * others * beyond
     }
 
-    /// Tiles of a run, at most.
-    fn most_tiles(&self) -> usize {
-        (TILES_BYTES / (self.sizes.positions * self.sizes.tile_bytes())).clamp(LEAST_TILES, MOST_TILES)
+    /// Images of a run from which on it pays: fewer are better computed directly.
+    pub fn least_images(&self) -> usize {
+        self.least_images
+    }
+
+    /// Sizes for runs of up to `tiles` tiles in all, of equal length; whether all panels are kept from run to run.
+    fn sizes(&self, tiles: usize) -> (WinogradSizes, bool) {
+        let held = self.held_bytes() <= self.costs.held_bytes && tiles > RUNS_OF_ONE_USE * self.fitting_tiles();
+        let most = if held { self.fitting_tiles() } else { self.shared_tiles() };
+        let equal = tiles.div_ceil(tiles.div_ceil(most).max(1));
+        (WinogradSizes { tiles: round_up(equal, self.kernel.tile_multiple()), ..self.sizes }, held)
+    }
+
+    /// Tiles of a run that fit into the cache, or make up for panels that do not.
+    fn fitting_tiles(&self) -> usize {
+        let least = if self.held_bytes() <= self.costs.cached_bytes { 1 } else { self.costs.least_tiles };
+        (self.costs.tiles_bytes / (self.sizes.positions * self.sizes.tile_bytes())).clamp(least, MOST_TILES)
+    }
+
+    /// Tiles of a run that share what transforming the panels costs, where they are not kept.
+    fn shared_tiles(&self) -> usize {
+        self.fitting_tiles().max(self.costs.shared_tiles)
+    }
+
+    /// Bytes of all transformed panels.
+    fn held_bytes(&self) -> usize {
+        let whole = self.sizes.panel_channels == self.sizes.channels;
+        if whole { self.groups(self.shape.oc) * self.group_bytes() } else { usize::MAX }
+    }
+
+    /// Bytes of the transformed panels that are multiplied together.
+    fn group_bytes(&self) -> usize {
+        round_up(self.sizes.positions * self.sizes.panel_stride(), 64)
+    }
+
+    /// Channels of the panels that are multiplied together.
+    fn group_channels(&self) -> usize {
+        self.sizes.panels * PANEL_CHANNELS
+    }
+
+    /// How often panels are multiplied together for so many channels.
+    fn groups(&self, channels: usize) -> usize {
+        channels.div_ceil(self.group_channels())
     }
 
     /// The kernel's name.
@@ -106,11 +162,11 @@ impl Winograd {
     /// How a part of the work is cut: rows of tiles, or channels, whichever leaves the largest part the least to do.
     pub fn ranges(&self, geometry: &ConvGeometry, part: Part) -> PartRanges {
         let largest = |units: usize| units.div_ceil(part.count) as f64 / units.max(1) as f64;
-        let panels = self.shape.panels();
+        let groups = self.groups(self.shape.oc);
         // What parts do more than once: all of them the weights, or all of them the source pixels.
         let again = part.count as f64 - 1.0;
-        let by_rows = largest(self.tiles[0]) * (1.0 + again * TRANSFORM_COSTS[0] / (self.tiles[0] * self.tiles[1]) as f64);
-        let by_channels = largest(panels) * (1.0 + again * TRANSFORM_COSTS[1] / (panels * PANEL_CHANNELS) as f64);
+        let by_rows = largest(self.tiles[0]) * (1.0 + again * self.costs.of_weights / (self.tiles[0] * self.tiles[1]) as f64);
+        let by_channels = largest(groups) * (1.0 + again * self.costs.of_tile / (groups * self.group_channels()) as f64);
         let split = if by_rows <= by_channels { Split::Pixels } else { Split::Channels };
         let whole = geometry.part_ranges(Part::WHOLE, split, 1);
         match split {
@@ -119,92 +175,111 @@ impl Winograd {
                 let pixels = |tile: usize| (tile * self.side).min(geometry.output[0]);
                 PartRanges { rows: pixels(rows.start)..pixels(rows.end), ..whole }
             }
-            Split::Channels => PartRanges { channels: part.range_aligned(self.shape.oc, PANEL_CHANNELS), ..whole },
+            Split::Channels => PartRanges { channels: part.range_aligned(self.shape.oc, self.group_channels()), ..whole },
         }
     }
 
-    /// Bytes of transformed tiles, of a transformed panel, of sums and of padding.
-    fn scratch_parts(sizes: &WinogradSizes) -> [usize; 4] {
+    /// Bytes of transformed tiles, of transformed panels, of sums and of padding.
+    fn scratch_parts(&self, (sizes, held): (WinogradSizes, bool)) -> [usize; 4] {
         let positions = |stride: usize| round_up(sizes.positions * stride, 64);
-        [positions(sizes.tiles_stride()), positions(sizes.panel_stride()), positions(sizes.sums_stride()), round_up(sizes.channels, 64)]
+        let panels = if held { self.held_bytes() } else { self.group_bytes() };
+        [positions(sizes.tiles_stride()), panels, positions(sizes.sums_stride()), round_up(sizes.channels, 64)]
     }
 
     /// Scratch bytes of a part that computes up to so many images.
     pub fn scratch_bytes(&self, images: usize) -> usize {
+        let tiles = images.saturating_mul(self.tiles[0] * self.tiles[1]);
         // Runs of equal length are longest where there are just as many tiles as a run may have, or fewer.
-        let tiles = images.saturating_mul(self.tiles[0] * self.tiles[1]).min(self.most_tiles());
-        Self::scratch_parts(&self.sizes(tiles)).iter().sum()
+        let longest = [self.fitting_tiles(), RUNS_OF_ONE_USE * self.fitting_tiles(), self.shared_tiles(), tiles];
+        let parts = longest.map(|longest| self.scratch_parts(self.sizes(longest.min(tiles))));
+        (0..parts[0].len()).map(|part| parts.iter().map(|parts| parts[part]).max().unwrap_or(0)).sum()
     }
 
     /// Computes a part's tiles. `scratch` is 64-byte aligned.
     ///
     /// # Safety
     /// Every image's addresses are valid for the convolution, nobody writes what it reads, and nobody else what it stores.
-    pub unsafe fn run<Image>(&self, run: &WinogradRun<'_, Image>, scratch: &mut [u8])
+    pub unsafe fn run<'a, Image>(&self, run: &WinogradRun<'_, Image>, scratch: &mut [u8])
     where
-        Image: Fn(usize) -> (ImageAddresses, Int8Epilogue),
+        Image: Fn(usize) -> WinogradImage<'a>,
     {
         let rows = run.ranges.rows.start / self.side..run.ranges.rows.end.div_ceil(self.side);
         let of_image = rows.len() * self.tiles[1];
-        let sizes = &self.sizes(run.images * of_image);
-        let [tiles_bytes, panel_bytes, sums_bytes, _] = Self::scratch_parts(sizes);
+        let (sizes, held) = &self.sizes(run.images * of_image);
+        let [tiles_bytes, panel_bytes, sums_bytes, _] = self.scratch_parts((*sizes, *held));
         let (transformed, rest) = scratch.split_at_mut(tiles_bytes);
-        let (panel, rest) = rest.split_at_mut(panel_bytes);
+        let (panels, rest) = rest.split_at_mut(panel_bytes);
         let (sums, rest) = rest.split_at_mut(sums_bytes);
         let padding = &mut rest[..sizes.channels];
-        padding.fill(run.tables.zero_point as u8);
         for first in (0..run.images * of_image).step_by(sizes.tiles.max(1)) {
             let tiles = first..(first + sizes.tiles).min(run.images * of_image);
-            for (slot, tile) in tiles.clone().enumerate() {
-                let src = (run.image)(tile / of_image).0.src;
-                let place = self.place(run.geometry, &rows, tile % of_image);
-                let pixels = self.pixels(run.geometry, src, padding, place);
-                let to = transformed[slot * sizes.tile_bytes()..].as_mut_ptr();
-                // SAFETY: the pixels lie in the image or are padding; the tile has its place at every position.
-                unsafe { self.kernel.transform_tile(sizes, &pixels[..sizes.positions], to) };
+            for image in tiles.start / of_image..tiles.end.div_ceil(of_image) {
+                let WinogradImage { addresses, tables, .. } = (run.image)(image);
+                padding.fill(tables.zero_point as u8);
+                for tile in tiles.start.max(image * of_image)..tiles.end.min((image + 1) * of_image) {
+                    let place = self.place(run.geometry, &rows, tile % of_image);
+                    let pixels = self.pixels(run.geometry, addresses.src, padding, place);
+                    let to = transformed[(tile - tiles.start) * sizes.tile_bytes()..].as_mut_ptr();
+                    // SAFETY: the pixels lie in the image or are padding; the tile has its place at every position.
+                    unsafe { self.kernel.transform_tile(sizes, &pixels[..sizes.positions], to) };
+                }
             }
-            for channel in run.ranges.channels.clone().step_by(PANEL_CHANNELS) {
-                let weights = run.panels.wrapping_add(channel / PANEL_CHANNELS * self.shape.panel_bytes());
+            let all = &run.ranges.channels;
+            for (group, channel) in all.clone().step_by(self.group_channels()).enumerate() {
+                let together = channel..all.end.min(channel + self.group_channels());
+                let (panels, is_new) = if *held { (&mut panels[group * self.group_bytes()..], first == 0) } else { (&mut *panels, true) };
                 for start in (0..sizes.channels).step_by(sizes.panel_channels) {
                     let channels = start..(start + sizes.panel_channels).min(sizes.channels);
-                    // SAFETY: the weights hold the panel (checked when planned); the scratch was cut for a run's tiles and a panel.
-                    unsafe {
-                        self.kernel.transform_panel(sizes, weights, channels.clone(), panel.as_mut_ptr());
-                        let (tiles_at, panel, sums) = (transformed.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
-                        self.kernel.multiply(sizes, tiles.len(), channels, tiles_at, panel, sums);
+                    if is_new {
+                        self.transform_panels(run.panels, sizes, together.clone(), channels.clone(), panels);
                     }
+                    let (tiles_at, panels, sums) = (transformed.as_ptr(), panels.as_ptr(), sums.as_mut_ptr());
+                    // SAFETY: the scratch was cut for a run's tiles, these panels and their sums.
+                    unsafe { self.kernel.multiply(sizes, tiles.len(), channels, tiles_at, panels, sums) };
                 }
-                self.finish(run, sizes, &rows, tiles.clone(), channel, sums);
+                self.finish(run, sizes, &rows, tiles.clone(), together, sums);
             }
         }
     }
 
-    /// The results of a run's tiles for one panel.
-    fn finish<Image>(
+    /// Transforms input channels of the panels of some output channels.
+    fn transform_panels(&self, packed: *const i8, sizes: &WinogradSizes, together: Range<usize>, channels: Range<usize>, to: &mut [u8]) {
+        for (index, channel) in together.step_by(PANEL_CHANNELS).enumerate() {
+            let weights = packed.wrapping_add(channel / PANEL_CHANNELS * self.shape.panel_bytes());
+            let to = to[index * WinogradSizes::PAIR_BYTES..].as_mut_ptr();
+            // SAFETY: the weights hold the panel (checked when planned), and the scratch was cut for panels that are multiplied together.
+            unsafe { self.kernel.transform_panel(sizes, weights, channels.clone(), to) };
+        }
+    }
+
+    /// The results of a run's tiles for the panels that are multiplied together.
+    fn finish<'a, Image>(
         &self,
         run: &WinogradRun<'_, Image>,
         sizes: &WinogradSizes,
         rows: &Range<usize>,
         tiles: Range<usize>,
-        channel: usize,
+        together: Range<usize>,
         sums: &[u8],
     ) where
-        Image: Fn(usize) -> (ImageAddresses, Int8Epilogue),
+        Image: Fn(usize) -> WinogradImage<'a>,
     {
         let of_image = rows.len() * self.tiles[1];
-        let (comp, ..) = run.tables.at(run.class, 0, channel);
         let mut next = tiles.start;
         while next < tiles.end {
             let image = next / of_image;
-            let epilogue = (run.image)(image).1;
+            let WinogradImage { epilogue, tables, .. } = (run.image)(image);
             let mut places = [TilePlace { row: 0, col: 0, rows: 0, cols: 0 }; MOST_TILES];
             let count = (tiles.end - next).min((image + 1) * of_image - next);
             for (index, place) in places[..count].iter_mut().enumerate() {
                 *place = self.place(run.geometry, rows, (next + index) % of_image);
             }
-            let sums = sums[(next - tiles.start) * WinogradSizes::SUMS_BYTES..].as_ptr();
-            // SAFETY: the sums are those of these tiles, whose outputs belong to this part.
-            unsafe { self.kernel.finish(sizes, sums, &places[..count], &epilogue, channel, comp) };
+            for (index, channel) in together.clone().step_by(PANEL_CHANNELS).enumerate() {
+                let (comp, ..) = tables.at(self.class, 0, channel);
+                let sums = &sums[(next - tiles.start) * sizes.sums_bytes() + index * WinogradSizes::PANEL_SUMS_BYTES..];
+                // SAFETY: the sums are those of these tiles, whose outputs belong to this part.
+                unsafe { self.kernel.finish(sizes, sums.as_ptr(), &places[..count], &epilogue, channel, comp) };
+            }
             next += count;
         }
     }

@@ -68,13 +68,16 @@ fn convolutions_of_all_shapes_have_the_bits_of_portable_code() {
     let mut shapes = Vec::new();
     // By tiles of 4 x 4 or 2 x 2 outputs, with every rest; parts of rows, of channels, of both; runs of several tiles.
     for (in_channels, out_channels) in [(32, 16), (32, 40), (160, 33), (96, 100)] {
-        for input in [[4, 4], [5, 9], [8, 7], [7, 23], [2, 2], [1, 30], [3, 5]] {
+        for input in [[4, 4], [5, 9], [8, 7], [7, 23], [2, 2], [1, 30], [3, 5], [2, 30]] {
             shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { input, ..plain }));
         }
         shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { padding: [0, 1, 2, 0], ..plain }));
         shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { padding: [3, 0, 0, 4], ..plain }));
     }
-    shapes.push((32, 16, 1, [3, 3], ConvSizes { input: [40, 41], ..plain }));
+    // Transformed weights that are kept for many runs, that are not kept, and that are transformed some channels at a time.
+    for (in_channels, out_channels, input) in [(32, 16, [40, 41]), (64, 48, [40, 41]), (128, 128, [30, 30]), (288, 48, [20, 22])] {
+        shapes.push((in_channels, out_channels, 1, [3, 3], ConvSizes { input, ..plain }));
+    }
     // By gathered panels and where pixels lie: strides, dilations, groups, few channels, kernels of other sizes.
     for (in_channels, out_channels, groups) in [(32, 32, 1), (3, 20, 1), (1, 5, 1), (24, 18, 3), (5, 7, 1)] {
         for kernel in [[1, 1], [3, 3], [2, 5], [7, 7]] {
@@ -110,6 +113,9 @@ fn convolutions_of_all_shapes_have_the_bits_of_portable_code() {
         }
     }
     println!("RAN: {kernels:?}");
+    if Isa::detected() >= Isa::Avx512Vnni {
+        assert!(kernels.contains("u8s8s32-winograd4-14x32-avx512_vnni"), "{kernels:?}");
+    }
     if Isa::detected() >= Isa::Avx2 {
         for side in ["winograd2", "winograd4"] {
             assert!(kernels.iter().any(|name| name.contains(side)), "no layer by {side}: {kernels:?}");
