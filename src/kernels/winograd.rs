@@ -46,6 +46,8 @@ pub struct WinogradSizes {
     pub panels: usize,
     /// Tiles that there is room for: a multiple of [`WinogradKernel::tile_multiple`].
     pub tiles: usize,
+    /// Tiles whose sums there is room for: likewise. As many are multiplied and finished at a time.
+    pub sums_tiles: usize,
 }
 
 impl WinogradSizes {
@@ -78,7 +80,7 @@ impl WinogradSizes {
 
     /// Bytes from a position of sums to the next.
     pub fn sums_stride(&self) -> usize {
-        self.tiles * self.sums_bytes() + Self::SHIFT
+        self.sums_tiles * self.sums_bytes() + Self::SHIFT
     }
 }
 
@@ -131,6 +133,9 @@ pub unsafe trait WinogradKernel: Send + Sync {
     fn panels(&self) -> usize {
         1
     }
+
+    /// Tiles that are multiplied together, at most: so many share what their panels' way to the registers costs.
+    fn tiles_together(&self) -> usize;
 
     /// What the number of tiles that there is room for must be a multiple of.
     fn tile_multiple(&self) -> usize {

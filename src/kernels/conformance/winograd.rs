@@ -71,7 +71,8 @@ fn run(problem: &Problem, kernel: &dyn WinogradKernel, panel_channels: usize, pl
     let tiles = [problem.rows.div_ceil(side), problem.cols.div_ceil(side)];
     let count = tiles[0] * tiles[1];
     let (positions, panels) = ((side + 2) * (side + 2), kernel.panels());
-    let sizes = WinogradSizes { positions, channels, panel_channels, panels, tiles: count.next_multiple_of(kernel.tile_multiple()) };
+    let room = count.next_multiple_of(kernel.tile_multiple());
+    let sizes = WinogradSizes { positions, channels, panel_channels, panels, tiles: room, sums_tiles: room };
     let packed = Packed::new(problem, 0, 0);
     let weights = GuardedBuffer::new(bytemuck::cast_slice(&packed.bytes), 64, placement);
     let src = GuardedBuffer::new(&problem.src, 1, placement);

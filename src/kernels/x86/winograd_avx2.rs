@@ -94,6 +94,10 @@ macro_rules! form {
                 RUN_CHANNELS
             }
 
+            fn tiles_together(&self) -> usize {
+                TILE_ROWS
+            }
+
             fn costs(&self) -> WinogradCosts {
                 COSTS
             }

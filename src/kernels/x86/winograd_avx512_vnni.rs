@@ -89,6 +89,10 @@ unsafe impl WinogradKernel for Winograd4Avx512Vnni {
         PANELS
     }
 
+    fn tiles_together(&self) -> usize {
+        TILE_ROWS
+    }
+
     fn tile_multiple(&self) -> usize {
         TILE_MULTIPLE
     }

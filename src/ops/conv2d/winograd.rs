@@ -93,7 +93,7 @@ impl Winograd {
         let channel_bytes = positions * panels * WinogradSizes::PAIR_BYTES / 2;
         let panel_channels = (costs.panel_bytes / channel_bytes) / kernel.channel_multiple() * kernel.channel_multiple();
         let panel_channels = panel_channels.clamp(kernel.channel_multiple(), shape.ic);
-        let sizes = WinogradSizes { positions, channels: shape.ic, panel_channels, panels, tiles: 0 };
+        let sizes = WinogradSizes { positions, channels: shape.ic, panel_channels, panels, tiles: 0, sums_tiles: 0 };
         let mut cut = Self { side, tiles, kernel, sizes, shape, costs, class, least_images: 1 };
         let direct = geometry.output_pixels() * shape.taps;
         cut.least_images = (1..=MOST_LEAST_IMAGES).find(|&images| cut.products(images) <= costs.worth * (images * direct) as f64)?;
@@ -118,8 +118,11 @@ impl Winograd {
     fn sizes(&self, tiles: usize) -> (WinogradSizes, bool) {
         let held = self.held_bytes() <= self.costs.held_bytes && tiles > RUNS_OF_ONE_USE * self.fitting_tiles();
         let most = if held { self.fitting_tiles() } else { self.shared_tiles() };
-        let equal = tiles.div_ceil(tiles.div_ceil(most).max(1));
-        (WinogradSizes { tiles: round_up(equal, self.kernel.tile_multiple()), ..self.sizes }, held)
+        let equal = round_up(tiles.div_ceil(tiles.div_ceil(most).max(1)), self.kernel.tile_multiple());
+        // Panels that come from the cache are met by few tiles at a time, whose sums stay there too. Sums that are added to are all kept.
+        let in_cache = self.group_bytes() <= self.costs.cached_bytes && self.sizes.panel_channels == self.sizes.channels;
+        let sums_tiles = if in_cache { equal.min(self.kernel.tiles_together()) } else { equal };
+        (WinogradSizes { tiles: equal, sums_tiles, ..self.sizes }, held)
     }
 
     /// Tiles of a run that fit into the cache, or make up for panels that do not.
@@ -228,16 +231,19 @@ impl Winograd {
             for (group, channel) in all.clone().step_by(self.group_channels()).enumerate() {
                 let together = channel..all.end.min(channel + self.group_channels());
                 let (panels, is_new) = if *held { (&mut panels[group * self.group_bytes()..], first == 0) } else { (&mut *panels, true) };
-                for start in (0..sizes.channels).step_by(sizes.panel_channels) {
-                    let channels = start..(start + sizes.panel_channels).min(sizes.channels);
-                    if is_new {
-                        self.transform_panels(run.panels, sizes, together.clone(), channels.clone(), panels);
+                for some in tiles.clone().step_by(sizes.sums_tiles.max(1)) {
+                    let some = some..tiles.end.min(some + sizes.sums_tiles);
+                    for start in (0..sizes.channels).step_by(sizes.panel_channels) {
+                        let channels = start..(start + sizes.panel_channels).min(sizes.channels);
+                        if is_new && some.start == tiles.start {
+                            self.transform_panels(run.panels, sizes, together.clone(), channels.clone(), panels);
+                        }
+                        let tiles_at = transformed[(some.start - tiles.start) * sizes.tile_bytes()..].as_ptr();
+                        // SAFETY: the scratch was cut for a run's tiles, these panels and the sums of some tiles.
+                        unsafe { self.kernel.multiply(sizes, some.len(), channels, tiles_at, panels.as_ptr(), sums.as_mut_ptr()) };
                     }
-                    let (tiles_at, panels, sums) = (transformed.as_ptr(), panels.as_ptr(), sums.as_mut_ptr());
-                    // SAFETY: the scratch was cut for a run's tiles, these panels and their sums.
-                    unsafe { self.kernel.multiply(sizes, tiles.len(), channels, tiles_at, panels, sums) };
+                    self.finish(run, sizes, &rows, some, together.clone(), sums);
                 }
-                self.finish(run, sizes, &rows, tiles.clone(), together, sums);
             }
         }
     }
@@ -252,7 +258,7 @@ impl Winograd {
         }
     }
 
-    /// The results of a run's tiles for the panels that are multiplied together.
+    /// The results of some tiles for the panels that are multiplied together.
     fn finish<'a, Image>(
         &self,
         run: &WinogradRun<'_, Image>,
