@@ -131,14 +131,12 @@ impl Int8ConvStep {
         // Tiles read padding as zero points: they want the correction of all taps.
         let winograd = match tables.find_class(&whole) {
             Some(class) if !by_channel && small_image.is_none() && apart.is_none() => {
-                let winograd = Winograd::new(kernel.winograd(), &geometry, src_pixel, tables.panel_weights(), class);
-                // Scratch for gathering is not kept beside it.
-                winograd.filter(|winograd| form == SourceForm::Direct || winograd.least_images() == 1)
+                Winograd::new(kernel.winograd(), &geometry, src_pixel, tables.panel_weights(), class)
             }
             _ => None,
         };
-        // What a single image is computed by.
-        if let Some(winograd) = winograd.as_ref().filter(|winograd| winograd.least_images() == 1) {
+        // What a single sample is computed by.
+        if let Some(winograd) = winograd.as_ref().filter(|winograd| winograd.least_images() <= tensors.images()) {
             info.kernel = winograd.kernel_name();
         }
         let regions = regions.into_iter().map(|region| (region.clone(), tables.class_of(&region))).collect();
@@ -480,9 +478,11 @@ impl Step for Int8ConvStep {
     fn scratch_bytes(&self, samples: usize) -> usize {
         let images = samples.saturating_mul(self.tensors.images());
         match &self.winograd {
-            // A run of fewer images may be computed directly.
             Some(winograd) if images >= winograd.least_images() => {
-                self.direct_scratch_bytes(winograd.least_images() - 1).max(self.winograd_scratch_bytes(winograd, images))
+                // A run of fewer images is computed directly.
+                let fewer = winograd.least_images() - 1;
+                let direct = if fewer > 0 { self.direct_scratch_bytes(fewer) } else { 0 };
+                direct.max(self.winograd_scratch_bytes(winograd, images))
             }
             _ => self.direct_scratch_bytes(images),
         }

@@ -1,7 +1,8 @@
 //! 3 x 3 convolutions by a kernel's Winograd form: tiles of all images of a part, a run of them at a time.
 //!
 //! A run's tiles are transformed once; then each panel of weights is transformed, multiplied with all of them and finished. What a
-//! transformed panel costs is shared by the tiles of a run, and nothing but the model's own panels is kept between runs.
+//! transformed panel costs is shared by the tiles of a run; panels that are small enough are transformed before the first run and kept for
+//! the others of the step. The model keeps its own panels: nothing lasts from step to step.
 use super::geometry::{ConvGeometry, PartRanges, Split};
 use super::int8_channels::ImageTables;
 use super::placement::ImageAddresses;
@@ -16,6 +17,8 @@ use std::ops::Range;
 const MOST_SIDE: usize = 6;
 /// Source pixels of a tile, at most.
 const MOST_POSITIONS: usize = MOST_SIDE * MOST_SIDE;
+/// Bytes of a run's transformed tiles, unless the fewest that are worth it have more.
+const MOST_TILES_BYTES: usize = 5 << 18;
 /// Images of a run within which it must pay.
 const MOST_LEAST_IMAGES: usize = 8;
 /// Panels are kept where more runs than these read them.
@@ -103,7 +106,10 @@ impl Winograd {
     /// What some images cost, as products of a direct convolution for each weight of a tap.
     fn products(&self, images: usize) -> f64 {
         let (costs, shape) = (&self.costs, &self.shape);
-        let tiles = (images * self.tiles[0] * self.tiles[1]) as f64 + costs.of_weights;
+        let tiles = images * self.tiles[0] * self.tiles[1];
+        let (sizes, held) = self.sizes(tiles);
+        let transformed = if held { 1 } else { tiles.div_ceil(sizes.tiles.max(1)) };
+        let tiles = tiles as f64 + costs.of_weights * transformed as f64;
         let others = 1.0 + costs.of_tile / shape.oc as f64 + costs.of_sums / shape.ic as f64;
         let beyond = if self.group_bytes() > costs.cached_bytes { costs.beyond_cache } else { 1.0 };
         self.sizes.positions as f64 * tiles * costs.of_product * others * beyond
@@ -133,7 +139,9 @@ impl Winograd {
 
     /// Tiles of a run that share what transforming the panels costs, where they are not kept.
     fn shared_tiles(&self) -> usize {
-        self.fitting_tiles().max(self.costs.shared_tiles)
+        let fitting = self.fitting_tiles();
+        let most = MOST_TILES_BYTES / (self.sizes.positions * self.sizes.tile_bytes());
+        self.costs.shared_tiles.min(most).max(fitting)
     }
 
     /// Bytes of all transformed panels.
